@@ -1,0 +1,1 @@
+"""Namespaces, routes, firewall rules and names: the cloud's internet."""
