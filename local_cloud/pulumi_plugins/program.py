@@ -32,7 +32,8 @@ def main() -> int:
         print(f"{error}\n{SDK_MISSING.format(prefix=sys.prefix, python=sys.executable)}", file=sys.stderr)
         return EXIT_SAID
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_quietly)
     pulumi.runtime.set_all_config(request["config"], request["config_secret_keys"])
     pulumi.runtime.configure(pulumi.runtime.Settings(**request["settings"]))
     sys.argv = [request["program"], *request["arguments"]]
@@ -57,8 +58,6 @@ def main() -> int:
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return EXIT_SAID
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception as error:
@@ -69,6 +68,12 @@ def main() -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
+
+
+def end_quietly(number: int, frame: object) -> None:
+    """The engine has ended the update, and says so itself: a traceback would only hide that."""
+    del frame
+    os._exit(128 + number)
 
 
 def user_traceback(error: BaseException, program: Path) -> str:
