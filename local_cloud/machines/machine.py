@@ -94,11 +94,14 @@ class Machine:
         """Switch it on; nothing when it is on."""
         if self.is_on():
             return
+        namespaces.ensure_host(self.namespace, links(spec))
+        self.plug(spec)
         groups = control_groups.ensure(self.control_group, spec.memory_mib)
         processes.start(
             [
                 *("unshare", "--mount", "--propagation", "slave", "--"),
                 *(SUPERVISE, image, self.folder / "upper", self.folder / "work", self.folder / "root"),
+                *(namespaces.BACKBONE, ",".join(link.backbone_interface for link in links(spec))),
                 "--boot",
                 "--quiet",
                 "--keep-unit",
@@ -145,15 +148,30 @@ class Machine:
         if not _within(SHUTDOWN_SECONDS, lambda: self.init_pid() != before):
             processes.send(before, signal.SIGKILL)
 
-    def shut_down(self) -> None:
+    def shut_down(self, spec: DropletSpec) -> None:
         """Ask for an orderly end; cut the power when it takes too long."""
         if (init := self.init_pid()) is not None:
             processes.send(init, SIGNAL_POWER_OFF)
             _within(SHUTDOWN_SECONDS, lambda: not self.is_on())
-        self.cut_power()
+        self.cut_power(spec)
 
-    def cut_power(self) -> None:
-        """End everything of it at once; its disk keeps what was written."""
+    def cut_power(self, spec: DropletSpec) -> None:
+        """End everything of it at once; its disk keeps what was written. The host does not even refuse a connection."""
+        self._end()
+        if namespaces.exists(self.namespace):
+            self.unplug(spec)
+
+    def unplug(self, spec: DropletSpec) -> None:
+        """Pull its network cables."""
+        for link in links(spec):
+            namespaces.unplug(link)
+
+    def plug(self, spec: DropletSpec) -> None:
+        """Put its network cables in again."""
+        for link in links(spec):
+            namespaces.plug(link)
+
+    def _end(self) -> None:
         supervisor = processes.read_pid_file(self.pid_file)
         if supervisor is not None:
             processes.send(supervisor.pid, signal.SIGKILL)  # first, so that it does not boot the machine again
@@ -177,11 +195,16 @@ class Machine:
 
     def destroy(self) -> None:
         """End it and remove its disk, its namespace and its files."""
-        self.cut_power()
+        self._end()
         namespaces.remove(self.namespace)
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists():
             raise MachineRoomError(f"cannot remove {self.folder}")
+
+
+def links(spec: DropletSpec) -> tuple[namespaces.Link, namespaces.Link]:
+    """A droplet's interfaces: eth0 in public, eth1 in its VPC."""
+    return namespaces.public_link(spec.public_ip), namespaces.private_link(spec.private_ip, spec.vpc_range)
 
 
 def machine_ids() -> list[int]:

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Keeps one machine: mounts its disk where only this process and its children see it, and boots it again for as long
 # as it asks for a reboot. Ends when the machine is off.
-# usage: supervise.sh IMAGE UPPER WORK ROOT NSPAWN-ARGUMENT...
+# usage: supervise.sh IMAGE UPPER WORK ROOT BACKBONE CABLE,CABLE NSPAWN-ARGUMENT...
 set -eu
-image=$1 upper=$2 work=$3 root=$4
-shift 4
+image=$1 upper=$2 work=$3 root=$4 backbone=$5 cables=$6
+shift 6
 
 mount -t overlay overlay -o "lowerdir=$image,upperdir=$upper,workdir=$work" "$root"
 
@@ -21,5 +21,10 @@ while [ "$code" -eq 133 ]; do
         code=0
         wait "$machine" || code=$?
     done
+done
+
+# A host that is off does not even refuse a connection.
+for cable in $(echo "$cables" | tr , ' '); do
+    ip -n "$backbone" link set "$cable" down || true
 done
 exit "$code"

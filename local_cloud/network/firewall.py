@@ -25,6 +25,12 @@ def apply(rules: NetworkRules) -> None:
     run([*inside(BACKBONE), "nft", "-f", "-"], stdin=ruleset(rules))
 
 
+def ensure() -> None:
+    """Close everything when no rules are there yet: a new backbone passes nothing before it is told what."""
+    if "table inet cloud" not in run([*inside(BACKBONE), "nft", "list", "tables"]).splitlines():
+        apply(NetworkRules())
+
+
 def _script(rules: NetworkRules) -> Iterator[str]:
     hosts = sorted(rules.hosts, key=lambda host: host.public_ip)
     # Adding first makes the deletion valid when there is no table yet: nft(8), "add" of what exists is no error.

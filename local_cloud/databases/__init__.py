@@ -1,0 +1,1 @@
+"""Managed databases: PostgreSQL as DigitalOcean gives it."""
