@@ -1,0 +1,11 @@
+"""K3s on DigitalOcean: the stack's config becomes a cluster, and the cluster's outputs the stack's."""
+
+import pulumi
+
+from k3s_cluster import K3sCluster
+from k3s_cluster.stack_config import stack_settings
+
+settings = stack_settings()
+cluster = K3sCluster("k3s", settings)
+for name, value in cluster.outputs.items():
+    pulumi.export(name, value)

@@ -1,0 +1,1 @@
+"""What DigitalOcean keeps for a cluster: one module for each room."""

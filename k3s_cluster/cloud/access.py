@@ -1,0 +1,106 @@
+"""Who may reach the droplets: the stack's SSH key, and a firewall for each role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+
+from k3s_cluster.k3s_config import API_PORT
+from k3s_cluster.over_ssh.key_pair import SshKeyPair
+from k3s_cluster.settings import ClusterSettings
+
+EVERYONE = ("0.0.0.0/0", "::/0")
+#: docs.k3s.io/installation/requirements ("Inbound Rules for K3s Nodes").
+FLANNEL_VXLAN_PORT = 8472
+KUBELET_PORT = 10250
+
+
+@dataclass(frozen=True)
+class AccessArgs:
+    settings: ClusterSettings
+    server_tag: pulumi.Input[str]
+    agent_tag: pulumi.Input[str]
+
+
+class Access(pulumi.ComponentResource):
+    """The key that `pulumi up` logs in with, and the firewalls, which stand before any droplet does.
+
+    Outputs: `private_key` (secret), `ssh_keys` (what droplets are created with).
+    """
+
+    private_key: pulumi.Output[str]
+    ssh_keys: list[pulumi.Input[str]]
+
+    def __init__(self, name: str, args: AccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("k3s:cloud:Access", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        settings = args.settings
+        pair = SshKeyPair(f"{name}-key-pair", opts=child)
+        key = digitalocean.SshKey(
+            f"{name}-ssh-key", name=f"{settings.name_prefix}-{settings.stack}", public_key=pair.public_key, opts=child
+        )
+        self.firewalls = [
+            _firewall(f"{settings.name_prefix}-servers", args.server_tag, server_rules(settings), child),
+            _firewall(f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings), child),
+        ]
+        self.private_key = pulumi.Output.secret(pair.private_key)
+        self.ssh_keys = [key.fingerprint, *(account_key(entry, child) for entry in settings.access.account_keys)]
+        self.register_outputs({"private_key": self.private_key, "ssh_keys": self.ssh_keys})
+
+
+def account_key(entry: str, opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
+    """The fingerprint of a key of the account, which is given by name or as that fingerprint (MD5, as there)."""
+    octets = entry.split(":")
+    if len(octets) == 16 and all(len(octet) == 2 for octet in octets):
+        return entry
+    found = digitalocean.get_ssh_key_output(name=entry, opts=pulumi.InvokeOutputOptions(parent=opts.parent))
+    return found.fingerprint
+
+
+def node_rules(settings: ClusterSettings) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
+    """What may come in to every node: SSH for administrators, K3s's own traffic inside the VPC, ingress for all."""
+    administrators = tuple(str(network) for network in settings.access.admin_cidrs)
+    vpc = (str(settings.vpc_cidr),)
+    rules = [
+        _inbound("tcp", "22", administrators),
+        _inbound("udp", str(FLANNEL_VXLAN_PORT), vpc),
+        _inbound("tcp", str(KUBELET_PORT), vpc),
+        _inbound("icmp", None, vpc),
+    ]
+    if settings.serves_ingress:
+        rules += [_inbound("tcp", "80", EVERYONE), _inbound("tcp", "443", EVERYONE)]
+    return tuple(rules)
+
+
+def server_rules(settings: ClusterSettings) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
+    """The same for servers, and the API: from the VPC, where the load balancer is too, or for administrators."""
+    single = settings.load_balancer is None
+    administrators = tuple(str(network) for network in settings.access.admin_cidrs)
+    sources = (str(settings.vpc_cidr), *(administrators if single else ()))
+    return (*node_rules(settings), _inbound("tcp", str(API_PORT), sources))
+
+
+def _inbound(protocol: str, ports: str | None, sources: Sequence[str]) -> digitalocean.FirewallInboundRuleArgs:
+    return digitalocean.FirewallInboundRuleArgs(protocol=protocol, port_range=ports, source_addresses=list(sources))
+
+
+def _firewall(
+    name: str,
+    tag: pulumi.Input[str],
+    inbound: Sequence[digitalocean.FirewallInboundRuleArgs],
+    opts: pulumi.ResourceOptions,
+) -> digitalocean.Firewall:
+    outbound = [
+        digitalocean.FirewallOutboundRuleArgs(
+            protocol=protocol,
+            port_range=None if protocol == "icmp" else "all",
+            destination_addresses=list(EVERYONE),
+        )
+        for protocol in ("tcp", "udp", "icmp")
+    ]
+    return digitalocean.Firewall(
+        name, name=name, tags=[tag], inbound_rules=list(inbound), outbound_rules=outbound, opts=opts
+    )

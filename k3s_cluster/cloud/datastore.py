@@ -1,0 +1,78 @@
+"""The managed database that holds the cluster's state, and who may reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+
+from k3s_cluster.datastore_endpoint import DatastoreEndpoint
+from k3s_cluster.settings import DatastoreSettings
+
+#: K3s gets a database of its own; `defaultdb` is everybody's.
+DATABASE = "k3s"
+
+
+@dataclass(frozen=True)
+class DatastoreArgs:
+    name_prefix: str
+    region: str
+    settings: DatastoreSettings
+    vpc_id: pulumi.Input[str]
+    server_tag: pulumi.Input[str]
+
+
+class Datastore(pulumi.ComponentResource):
+    """A managed database in the VPC that only droplets with the servers' tag can reach.
+
+    Outputs: `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`, `administrator`,
+    `administrator_password`.
+    """
+
+    def __init__(self, name: str, args: DatastoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("k3s:cloud:Datastore", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        cluster = digitalocean.DatabaseCluster(
+            f"{name}-cluster",
+            name=f"{args.name_prefix}-ext-datastore",
+            engine=args.settings.engine,
+            version=args.settings.version,
+            size=args.settings.size,
+            node_count=args.settings.nodes,
+            region=args.region,
+            private_network_uuid=args.vpc_id,
+            opts=child,
+        )
+        database = digitalocean.DatabaseDb(f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=child)
+        user = digitalocean.DatabaseUser(
+            f"{name}-user",
+            cluster_id=cluster.id,
+            name=f"{args.name_prefix.replace('-', '_')}_default_user",
+            opts=child,
+        )
+        self.firewall = digitalocean.DatabaseFirewall(
+            f"{name}-firewall",
+            cluster_id=cluster.id,
+            rules=[digitalocean.DatabaseFirewallRuleArgs(type="tag", value=args.server_tag)],
+            opts=child,
+        )
+        authority = digitalocean.get_database_ca_output(
+            cluster_id=cluster.id, opts=pulumi.InvokeOutputOptions(parent=self)
+        )
+        self.engine = args.settings.engine
+        self.version = cluster.version
+        self.urn_in_cloud = cluster.cluster_urn
+        self.host = cluster.private_host
+        self.port = cluster.port
+        self.ca = authority.certificate
+        self.database = database.name
+        self.user = user.name
+        self.administrator = cluster.user
+        self.administrator_password: pulumi.Output[str] = pulumi.Output.secret(cluster.password)
+        self.endpoint: pulumi.Output[str] = pulumi.Output.secret(
+            pulumi.Output.all(self.host, self.port, user.name, user.password, database.name).apply(
+                lambda parts: DatastoreEndpoint(parts[0], int(parts[1]), parts[2], parts[3], parts[4]).url()
+            )
+        )
+        self.register_outputs({"host": self.host, "port": self.port, "version": self.version, "user": self.user})

@@ -1,0 +1,71 @@
+"""The address of a highly available cluster's API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+
+from k3s_cluster.k3s_config import API_PORT
+from k3s_cluster.settings import AccessSettings, LoadBalancerSettings
+
+
+@dataclass(frozen=True)
+class ApiLoadBalancerArgs:
+    name_prefix: str
+    region: str
+    settings: LoadBalancerSettings
+    access: AccessSettings
+    vpc_id: pulumi.Input[str]
+    server_tag: pulumi.Input[str]
+
+
+class ApiLoadBalancer(pulumi.ComponentResource):
+    """A load balancer that passes TLS on 6443 through to the droplets with the servers' tag.
+
+    Outputs: `ip`, `urn_in_cloud`.
+    """
+
+    ip: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ApiLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("k3s:cloud:ApiLoadBalancer", name, None, opts)
+        balancer = digitalocean.LoadBalancer(
+            f"{name}-api",
+            name=f"{args.name_prefix}-api-loadbalancer",
+            region=args.region,
+            size_unit=args.settings.nodes,
+            vpc_uuid=args.vpc_id,
+            droplet_tag=args.server_tag,
+            forwarding_rules=[
+                digitalocean.LoadBalancerForwardingRuleArgs(
+                    entry_protocol="https",
+                    entry_port=API_PORT,
+                    target_protocol="https",
+                    target_port=API_PORT,
+                    tls_passthrough=True,
+                )
+            ],
+            healthcheck=digitalocean.LoadBalancerHealthcheckArgs(
+                protocol="tcp",
+                port=API_PORT,
+                check_interval_seconds=args.settings.interval,
+                healthy_threshold=args.settings.healthy,
+                unhealthy_threshold=args.settings.unhealthy,
+            ),
+            firewall=allow_list(args.access),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.ip = balancer.ip
+        self.urn_in_cloud = balancer.load_balancer_urn
+        self.register_outputs({"ip": self.ip})
+
+
+def allow_list(access: AccessSettings) -> digitalocean.LoadBalancerFirewallArgs | None:
+    """Who may connect; None lets everyone in. A regional load balancer has an IPv4 address only."""
+    if access.open_to_everyone:
+        return None
+    return digitalocean.LoadBalancerFirewallArgs(
+        allows=[f"cidr:{network}" for network in access.admin_cidrs if network.version == 4]
+    )

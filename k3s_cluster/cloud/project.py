@@ -1,0 +1,36 @@
+"""The DigitalOcean project that shows a cluster's parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+
+
+@dataclass(frozen=True)
+class ProjectArgs:
+    name_prefix: str
+    environment: str
+    resource_urns: Sequence[pulumi.Input[str]]
+
+
+class Project(pulumi.ComponentResource):
+    """A project and its resources: the droplets, the load balancer and the database."""
+
+    def __init__(self, name: str, args: ProjectArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("k3s:cloud:Project", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        project = digitalocean.Project(
+            f"{name}-project",
+            name=f"{args.name_prefix}-cluster",
+            description="A K3s cluster, kept by Pulumi",
+            purpose="Service or API",
+            environment=args.environment,
+            opts=child,
+        )
+        digitalocean.ProjectResources(
+            f"{name}-project-resources", project=project.id, resources=list(args.resource_urns), opts=child
+        )
+        self.register_outputs({"id": project.id})

@@ -1,0 +1,228 @@
+"""A K3s cluster on DigitalOcean: puts the rooms together in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_random as random
+
+from k3s_cluster.cloud.access import Access, AccessArgs
+from k3s_cluster.cloud.datastore import Datastore, DatastoreArgs
+from k3s_cluster.cloud.load_balancer import ApiLoadBalancer, ApiLoadBalancerArgs
+from k3s_cluster.cloud.machines import Machine, MachineArgs
+from k3s_cluster.cloud.network import Network, NetworkArgs
+from k3s_cluster.cloud.project import Project, ProjectArgs
+from k3s_cluster.k3s_config import API_PORT, NodeAddresses, Role, Tokens, agent_config, server_config
+from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
+from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
+from k3s_cluster.over_ssh.node import Node, NodeArgs
+from k3s_cluster.settings import ClusterSettings, PoolSettings
+
+#: Long enough that guessing is hopeless: 48 letters and digits are 285 bits.
+TOKEN_LENGTH = 48
+
+
+class K3sCluster(pulumi.ComponentResource):
+    """Everything from the VPC to the kubeconfig. `outputs` is what a stack exports.
+
+    Datastore, load balancer and droplets come up at the same time and meet at the nodes: the first server, then the
+    other servers one by one (two that start together on an empty database can each make their own CA), then agents.
+    """
+
+    outputs: dict[str, pulumi.Input[object]]
+
+    def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("k3s:cluster:K3sCluster", name, None, opts)
+        self._settings = settings
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._network = Network(
+            name,
+            NetworkArgs(
+                settings.name_prefix,
+                settings.region,
+                str(settings.vpc_cidr),
+                (settings.server_tag, settings.agent_tag),
+            ),
+            self._child,
+        )
+        self._tags = {tag: resource.name for tag, resource in self._network.tags.items()}
+        self._access = Access(
+            name,
+            AccessArgs(settings, self._tags[settings.server_tag], self._tags[settings.agent_tag]),
+            self._child,
+        )
+        datastore = self._datastore(name)
+        balancer = self._load_balancer(name)
+        self._servers = self._machines("server", settings.servers, settings.server_tag)
+        agents = self._machines("agent", settings.agents, settings.agent_tag)
+        machines = [*self._servers, *agents]
+        parts = [part.urn_in_cloud for part in (*machines, datastore, balancer) if part is not None]
+        Project(name, ProjectArgs(settings.name_prefix, settings.project_environment, parts), self._child)
+
+        api_address = balancer.ip if balancer else self._servers[0].public_ip
+        nodes = self._nodes(agents, api_address, datastore)
+        kubeconfig = Kubeconfig(
+            "kubeconfig",
+            KubeconfigArgs(
+                host=self._servers[0].public_ip,
+                host_key=self._servers[0].host_key,
+                private_key=self._access.private_key,
+                api_address=api_address,
+                context=settings.stack,
+                path=settings.kubeconfig_path,
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=nodes),
+        )
+        secret_kubeconfig: pulumi.Output[str] = pulumi.Output.secret(kubeconfig.kubeconfig)
+        self.outputs = {
+            "apiEndpoint": pulumi.Output.concat("https://", api_address, f":{API_PORT}"),
+            "kubeconfig": secret_kubeconfig,
+            "kubeconfigPath": kubeconfig.path,
+            "servers": [_described(machine) for machine in self._servers],
+            "agents": [_described(machine) for machine in agents],
+            "sshCommand": _ssh_command(self._servers[0]),
+            "sshPrivateKey": self._access.private_key,
+            "datastore": {
+                "engine": datastore.engine if datastore else "sqlite",
+                "version": datastore.version if datastore else None,
+                "host": datastore.host if datastore else None,
+            },
+        }
+        self.register_outputs(self.outputs)
+
+    def _datastore(self, name: str) -> Datastore | None:
+        settings = self._settings
+        if settings.datastore is None:
+            return None
+        tag = self._tags[settings.server_tag]
+        args = DatastoreArgs(settings.name_prefix, settings.region, settings.datastore, self._network.vpc_id, tag)
+        return Datastore(f"{name}-datastore", args, self._child)
+
+    def _load_balancer(self, name: str) -> ApiLoadBalancer | None:
+        settings = self._settings
+        if settings.load_balancer is None:
+            return None
+        args = ApiLoadBalancerArgs(
+            settings.name_prefix,
+            settings.region,
+            settings.load_balancer,
+            settings.access,
+            self._network.vpc_id,
+            self._tags[settings.server_tag],
+        )
+        return ApiLoadBalancer(f"{name}-load-balancer", args, self._child)
+
+    def _machines(self, role: Role, pool: PoolSettings, tag: str) -> list[Machine]:
+        settings = self._settings
+        args = MachineArgs(
+            role=role,
+            name_prefix=settings.name_prefix,
+            region=settings.region,
+            image=settings.image,
+            size=pool.size,
+            k3s_version=settings.k3s_version,
+            vpc_id=self._network.vpc_id,
+            tag=self._tags[tag],
+            ssh_keys=self._access.ssh_keys,
+            public_keys=settings.access.public_keys,
+            firewalls=self._access.firewalls,
+        )
+        return [Machine(f"{role}-{index}", args, self._child) for index in range(pool.count)]
+
+    def _nodes(
+        self, agents: Sequence[Machine], api_address: pulumi.Output[str], datastore: Datastore | None
+    ) -> list[Node]:
+        settings = self._settings
+        tokens = pulumi.Output.all(self._token("server-token"), self._token("agent-token")).apply(
+            lambda made: Tokens(server=made[0], agent=made[1])
+        )
+        endpoint = datastore.endpoint if datastore else pulumi.Output.from_input(None)
+        before: list[pulumi.Resource] = [*self._datastore_grants(datastore)] if datastore else []
+        servers = []
+        for index, machine in enumerate(self._servers):
+            config = pulumi.Output.all(_addresses(machine), tokens, api_address, endpoint).apply(
+                lambda told: server_config(settings, told[0], told[1], told[2], told[3])
+            )
+            servers.append(self._node(f"server-{index}", "server", machine, config, datastore, before))
+            before = [servers[-1]]
+        joined = []
+        for index, machine in enumerate(agents):
+            config = pulumi.Output.all(_addresses(machine), tokens).apply(
+                lambda told: agent_config(settings, told[0], told[1])
+            )
+            joined.append(self._node(f"agent-{index}", "agent", machine, config, None, servers))
+        return [*servers, *joined]
+
+    def _node(
+        self,
+        name: str,
+        role: Role,
+        machine: Machine,
+        config: pulumi.Output[str],
+        datastore: Datastore | None,
+        after: Sequence[pulumi.Resource],
+    ) -> Node:
+        args = NodeArgs(
+            role=role,
+            name=machine.name,
+            droplet_id=machine.droplet_id,
+            host=machine.public_ip,
+            host_key=machine.host_key,
+            private_key=self._access.private_key,
+            k3s_version=self._settings.k3s_version,
+            config=pulumi.Output.secret(config),
+            datastore_ca=datastore.ca if datastore else None,
+            api_name=self._settings.api_name,
+            server_addresses=[server.private_ip for server in self._servers],
+            peers=[
+                {"host": server.public_ip, "host_key": server.host_key}
+                for server in self._servers
+                if server is not machine
+            ],
+        )
+        return Node(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
+
+    def _datastore_grants(self, datastore: Datastore) -> list[pulumi.Resource]:
+        """What must be there before a server may use the datastore."""
+        args = DatastoreGrantsArgs(
+            host=self._servers[0].public_ip,
+            host_key=self._servers[0].host_key,
+            private_key=self._access.private_key,
+            database_host=datastore.host,
+            database_port=datastore.port,
+            database_ca=datastore.ca,
+            administrator=datastore.administrator,
+            administrator_password=datastore.administrator_password,
+            database=datastore.database,
+            user=datastore.user,
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
+        return [DatastoreGrants("datastore-grants", args, after)]
+
+    def _token(self, name: str) -> pulumi.Output[str]:
+        return random.RandomPassword(name, length=TOKEN_LENGTH, special=False, opts=self._child).result
+
+
+def _addresses(machine: Machine) -> pulumi.Output[NodeAddresses]:
+    return pulumi.Output.all(machine.name, machine.public_ip, machine.private_ip).apply(
+        lambda known: NodeAddresses(name=known[0], public=known[1], private=known[2])
+    )
+
+
+def _described(machine: Machine) -> dict[str, pulumi.Output[str]]:
+    return {
+        "name": machine.name,
+        "publicAddress": machine.public_ip,
+        "privateAddress": machine.private_ip,
+        "size": machine.size,
+    }
+
+
+def _ssh_command(server: Machine) -> pulumi.Output[str]:
+    """One line for a shell with an SSH agent: it lends the stack's key for ten minutes; the host key is known."""
+    return pulumi.Output.concat(
+        "pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 - && ",
+        "ssh -o 'KnownHostsCommand=/bin/echo ",
+        *(server.public_ip, " ", server.host_key, "' root@", server.public_ip),
+    )

@@ -1,0 +1,43 @@
+"""Waiting for a droplet's first boot to end."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from k3s_cluster.over_ssh.connection import Connection, NodeError
+from k3s_cluster.over_ssh.progress import Progress
+
+#: Downloads on a fresh droplet take a minute or two; the script gives up by itself before this.
+FIRST_BOOT_DEADLINE_SECONDS = 900
+POLL_SECONDS = 1
+
+
+def wait_for_first_boot(connection: Connection, progress: Progress) -> None:
+    """Return when cloud-init has ended. Raises NodeError with the end of its log if it failed or takes too long.
+
+    Source: cloudinit.readthedocs.io/en/latest/reference/cli.html#status.
+    """
+    deadline = time.monotonic() + FIRST_BOOT_DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        # Exit status 1 is an error and 2 a recoverable one; the JSON says more than either.
+        _, output, _ = connection.attempt("cloud-init", "status", "--format", "json")
+        try:
+            status = str(json.loads(output).get("status"))
+        except ValueError:
+            status = "not started"
+        if status in ("done", "disabled"):
+            return
+        if status.startswith("error"):
+            raise NodeError(f"first boot of {connection.target.host} failed; the end of its log:\n{_log(connection)}")
+        progress("waiting for cloud-init")
+        time.sleep(POLL_SECONDS)
+    raise NodeError(
+        f"first boot of {connection.target.host} took over {FIRST_BOOT_DEADLINE_SECONDS} s; the end of its log:\n"
+        + _log(connection)
+    )
+
+
+def _log(connection: Connection) -> str:
+    _, output, _ = connection.attempt("tail", "-n", "20", "/var/log/cloud-init-output.log")
+    return output

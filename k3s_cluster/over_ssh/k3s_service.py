@@ -1,0 +1,146 @@
+"""K3s on one node: install, configure, start, and ask whether it is well."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from k3s_cluster.k3s_config import CONFIG_PATH, DATASTORE_CA_PATH, Role
+from k3s_cluster.over_ssh.connection import Connection, NodeError
+from k3s_cluster.over_ssh.hosts_file import HOSTS_PATH, with_servers
+from k3s_cluster.over_ssh.progress import Progress
+
+#: The real installer downloads some 70 MB.
+INSTALL_TIMEOUT_SECONDS = 600
+#: K3s's unit is of type notify: `systemctl start` returns when it is up, on a small droplet after a minute or so.
+START_TIMEOUT_SECONDS = 300
+READY_DEADLINE_SECONDS = 300
+POLL_SECONDS = 0.5
+JOURNAL_LINES = 25
+
+INSTALLER_PATH = "/usr/local/lib/k3s-installer.sh"
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """What the cluster says of a node."""
+
+    ready: bool
+    version: str
+
+
+def unit(role: Role) -> str:
+    """The systemd unit that the installer makes for a role."""
+    return "k3s" if role == "server" else "k3s-agent"
+
+
+def installed_version(connection: Connection) -> str | None:
+    """The version of K3s on the node, as `v1.34.2+k3s1`; None where there is none."""
+    status, output, _ = connection.attempt("k3s", "--version")
+    found = re.search(r"^k3s version (\S+)", output, re.MULTILINE)
+    return found.group(1) if status == 0 and found else None
+
+
+def install(connection: Connection, role: Role, version: str, progress: Progress) -> bool:
+    """Bring the K3s binary to `version` without starting it. True if that changed the node.
+
+    Source of the variables: docs.k3s.io/reference/env-variables.
+    """
+    if installed_version(connection) == version and _unit_exists(connection, role):
+        return False
+    progress(f"installing K3s {version}")
+    connection.run(
+        *("curl", "--fail", "--silent", "--show-error", "--location", "--retry", "5", "--retry-connrefused"),
+        *("--max-time", "60", "--output", INSTALLER_PATH, "https://get.k3s.io"),
+        timeout=INSTALL_TIMEOUT_SECONDS,
+    )
+    connection.run(
+        *("env", f"INSTALL_K3S_VERSION={version}", f"INSTALL_K3S_EXEC={role}"),
+        *("INSTALL_K3S_SKIP_START=true", "INSTALL_K3S_SKIP_ENABLE=true", "sh", INSTALLER_PATH),
+        timeout=INSTALL_TIMEOUT_SECONDS,
+    )
+    found = installed_version(connection)
+    if found != version:
+        raise NodeError(f"{connection.target.host} has K3s {found} after the installer ran for {version}")
+    return True
+
+
+def write_config(connection: Connection, config: str, datastore_ca: str | None) -> bool:
+    """Bring the node's K3s configuration to what is given. True if that changed it."""
+    changed = connection.write_file(CONFIG_PATH, config)
+    if datastore_ca is not None:
+        changed = connection.write_file(DATASTORE_CA_PATH, datastore_ca) or changed
+    return changed
+
+
+def write_hosts(connection: Connection, api_name: str, addresses: list[str]) -> None:
+    """Name every server in /etc/hosts, which is read at each connection: nothing needs a restart for it."""
+    hosts = connection.read_file(HOSTS_PATH) or ""
+    connection.write_file(HOSTS_PATH, with_servers(hosts, api_name, addresses), mode="0644")
+
+
+def is_active(connection: Connection, role: Role) -> bool:
+    """True if K3s's unit runs and is started at boot."""
+    return all(connection.attempt("systemctl", question, "--quiet", unit(role))[0] == 0 for question in _QUESTIONS)
+
+
+_QUESTIONS = ("is-active", "is-enabled")
+
+
+def start(connection: Connection, role: Role, *, restart: bool, progress: Progress) -> None:
+    """Start K3s, or restart it, and let it start at boot. Raises NodeError with the journal's end if it does not."""
+    progress("K3s starting")
+    connection.run("systemctl", "daemon-reload")
+    connection.run("systemctl", "enable", "--quiet", unit(role))
+    verb = "restart" if restart else "start"
+    status, _, errors = connection.attempt("systemctl", verb, unit(role), timeout=START_TIMEOUT_SECONDS)
+    if status != 0:
+        raise NodeError(
+            f"K3s did not start on {connection.target.host} ({errors.strip()}); the end of its journal:\n"
+            + journal(connection, role)
+        )
+
+
+def journal(connection: Connection, role: Role) -> str:
+    """The last lines that K3s wrote to the node's journal."""
+    command = ("journalctl", "--no-pager", "--output=cat", "--lines", str(JOURNAL_LINES), "--unit", unit(role))
+    return connection.attempt(*command)[1]
+
+
+def kubectl(server: Connection, *arguments: str, timeout: float = 60) -> str:
+    """Output of kubectl, run on a server. Raises NodeError if it fails."""
+    return server.run("k3s", "kubectl", *arguments, timeout=timeout)
+
+
+def node_state(server: Connection, name: str) -> NodeState | None:
+    """What the cluster says of the node `name`; None where it does not know it or does not answer."""
+    status, output, _ = server.attempt("k3s", "kubectl", "get", "node", name, "--output", "json")
+    if status != 0:
+        return None
+    found = json.loads(output)["status"]
+    conditions = {condition["type"]: condition["status"] for condition in found.get("conditions", [])}
+    return NodeState(ready=conditions.get("Ready") == "True", version=str(found["nodeInfo"]["kubeletVersion"]))
+
+
+def wait_until_ready(
+    node: Connection, server: Connection, role: Role, name: str, version: str, progress: Progress
+) -> None:
+    """Return when the cluster calls the node Ready, at `version`. Raises NodeError with the journal's end if not."""
+    deadline = time.monotonic() + READY_DEADLINE_SECONDS
+    state: NodeState | None = None
+    while time.monotonic() < deadline:
+        state = node_state(server, name)
+        if state is not None and state.ready and state.version == version:
+            return
+        progress("waiting for Ready")
+        time.sleep(POLL_SECONDS)
+    raise NodeError(
+        f"{name} was not Ready with K3s {version} within {READY_DEADLINE_SECONDS} s (the cluster says: {state}); "
+        f"the end of its journal:\n{journal(node, role)}"
+    )
+
+
+def _unit_exists(connection: Connection, role: Role) -> bool:
+    return connection.attempt("systemctl", "cat", unit(role))[0] == 0

@@ -1,0 +1,137 @@
+"""The cluster's kubeconfig: fetched from a server, pointed at the API's address, checked, and written to a file."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import ssl
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from k3s_cluster.k3s_config import API_PORT
+from k3s_cluster.kubeconfig import rewrite
+from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of
+
+#: docs.k3s.io/cluster-access.
+REMOTE_PATH = "/etc/rancher/k3s/k3s.yaml"
+#: The load balancer must first find a server healthy: at most 300 s between checks, as a rule 50 s in all.
+ANSWER_DEADLINE_SECONDS = 600
+REQUEST_TIMEOUT_SECONDS = 5
+RETRY_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class KubeconfigArgs:
+    """The server to fetch from, the address to point at, the name of the context, and the file to write."""
+
+    host: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+    private_key: pulumi.Input[str]
+    api_address: pulumi.Input[str]
+    context: str
+    path: str
+
+
+class KubeconfigProvider(ResourceProvider):
+    """Fetches at creation and at any change; removes the file at deletion."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(str(props["context"]), _fetch(props))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        # `path` is relative to the program's folder, so that a checkout elsewhere sees no change.
+        told = ("host_key", "api_address", "context", "path")
+        return DiffResult(changes=any(olds.get(key) != news[key] for key in told))
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        fetched = _fetch(news)
+        if olds["path"] != news["path"]:
+            _remove(olds["path"])
+        return UpdateResult(fetched)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        _remove(props["path"])
+
+
+def _fetch(props: dict[str, Any]) -> dict[str, Any]:
+    progress = progress_of(props["urn"])
+    target = SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
+    with connect(target, progress) as server:
+        remote = server.run("cat", REMOTE_PATH)
+    kubeconfig = rewrite(remote, f"https://{props['api_address']}:{API_PORT}", props["context"])
+    _wait_for_answer(kubeconfig, progress)
+    write_private(Path(props["path"]).expanduser(), kubeconfig)
+    return {**props, "kubeconfig": kubeconfig}
+
+
+def _wait_for_answer(kubeconfig: str, progress: Progress) -> None:
+    """Return when the API answers /readyz at the address, with the CA and the certificate from `kubeconfig`."""
+    config = yaml.safe_load(kubeconfig)
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    # Python reads client certificates from files only.
+    with tempfile.TemporaryDirectory() as folder:
+        pair = Path(folder) / "client.pem"
+        certificate, key = user["client-certificate-data"], user["client-key-data"]
+        write_private(pair, base64.b64decode(certificate).decode() + base64.b64decode(key).decode())
+        context.load_cert_chain(pair)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    deadline = time.monotonic() + ANSWER_DEADLINE_SECONDS
+    while True:
+        progress("waiting for the API to answer")
+        try:
+            opener.open(cluster["server"] + "/readyz", timeout=REQUEST_TIMEOUT_SECONDS).close()
+            return
+        except (OSError, urllib.error.URLError) as error:
+            if time.monotonic() >= deadline:
+                raise NodeError(
+                    f"{cluster['server']} does not answer ({error}). Look at the load balancer's health checks, and at "
+                    "adminCidrs: they must hold the address you come from."
+                ) from None
+        time.sleep(RETRY_SECONDS)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path`, mode 0600, in one step."""
+    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(new).replace(path)
+    except BaseException:
+        Path(new).unlink()
+        raise
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).expanduser().unlink()
+
+
+class Kubeconfig(Resource, module="over_ssh", name="Kubeconfig"):
+    """The cluster's kubeconfig. `kubeconfig` is secret; the API answers to it when this resource is there."""
+
+    kubeconfig: pulumi.Output[str]
+    path: pulumi.Output[str]
+
+    def __init__(self, name: str, args: KubeconfigArgs, opts: pulumi.ResourceOptions) -> None:
+        secrets = pulumi.ResourceOptions(additional_secret_outputs=["private_key", "kubeconfig"])
+        props = {
+            "urn": own_urn(name, "Kubeconfig", opts.parent),
+            **{field: getattr(args, field) for field in KubeconfigArgs.__dataclass_fields__},
+            "kubeconfig": None,
+        }
+        super().__init__(KubeconfigProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))

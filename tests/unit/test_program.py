@@ -1,0 +1,233 @@
+"""The whole program against Pulumi's mocks: what is asked of the cloud, in both topologies."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+from k3s_cluster.cluster import K3sCluster
+from k3s_cluster.settings import parse_settings
+from tests.unit.stack_files import CHECKOUT, config
+
+DIGITALOCEAN = "digitalocean:index/"
+
+
+@dataclass
+class Cloud(mocks.Mocks):
+    """Records every resource, and answers what a cloud would."""
+
+    made: dict[str, mocks.MockResourceArgs] = field(default_factory=dict)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.made[args.name] = args
+        answers: dict[str, Any] = dict(args.inputs)
+        if args.typ == DIGITALOCEAN + "droplet:Droplet":
+            number = len(self.made)
+            answers |= {
+                "ipv4Address": f"203.0.113.{number}",
+                "ipv4AddressPrivate": f"10.10.10.{number}",
+                "dropletUrn": f"do:droplet:{number}",
+            }
+        if args.typ == DIGITALOCEAN + "loadBalancer:LoadBalancer":
+            answers |= {"ip": "203.0.113.250", "loadBalancerUrn": "do:loadbalancer:1"}
+        if args.typ == DIGITALOCEAN + "databaseCluster:DatabaseCluster":
+            answers |= {
+                "privateHost": "db.example.com",
+                "port": 25060,
+                "user": "doadmin",
+                "password": "administrator-secret",
+                "clusterUrn": "do:dbaas:1",
+            }
+        if args.typ == DIGITALOCEAN + "databaseUser:DatabaseUser":
+            answers |= {"password": "user-secret"}
+        if args.typ == "random:index/randomId:RandomId":
+            answers |= {"hex": f"{len(self.made):04x}"}
+        if args.typ == "random:index/randomPassword:RandomPassword":
+            answers |= {"result": f"{args.name}-secret"}
+        if args.typ == "pulumi-python:dynamic/over_ssh:SshKeyPair":
+            answers |= {"private_key": "PRIVATE", "public_key": "ssh-ed25519 AAAA"}
+        return f"{args.name}-id", answers
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        assert args.token == DIGITALOCEAN + "getDatabaseCa:getDatabaseCa"
+        return {"id": "1", "clusterId": args.args["clusterId"], "certificate": "CA"}
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Inputs by name of all resources whose type ends in `kind`."""
+        return {name: args.inputs for name, args in self.made.items() if args.typ.endswith(f":{kind}")}
+
+
+def secret(value: Any) -> str:
+    """The text inside a property that reached the engine as a secret; fails if it came in plain."""
+    assert isinstance(value, dict), "not a secret"
+    text = value["value"]
+    assert isinstance(text, str)
+    return text
+
+
+def up(**changes: object) -> tuple[Cloud, dict[str, Any]]:
+    """Run the program; the cloud that saw it, and its outputs."""
+    # Each run needs its own event loop, as each `pulumi up` has.
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    cloud = Cloud()
+    mocks.set_mocks(cloud, project="k3s-digitalocean", stack="dev")
+    seen: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[None]:
+        cluster = K3sCluster("k3s", parse_settings(config(**changes), stack="dev", folder=CHECKOUT))
+        return pulumi.Output.all(**cluster.outputs).apply(seen.update)
+
+    program()
+    return cloud, seen
+
+
+@pytest.fixture(scope="module")
+def ha() -> tuple[Cloud, dict[str, Any]]:
+    return up()
+
+
+@pytest.fixture(scope="module")
+def single() -> tuple[Cloud, dict[str, Any]]:
+    return up(topology="single-node", adminCidrs=["198.51.100.7/32"])
+
+
+def test_ha_has_the_seed_s_names(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    cloud, _ = ha
+    assert [vpc["name"] for vpc in cloud.of("Vpc").values()] == ["k3s-vpc-01"]
+    assert [project["name"] for project in cloud.of("Project").values() if "name" in project] == ["k3s-cluster"]
+    assert [database["name"] for database in cloud.of("DatabaseCluster").values()] == ["k3s-ext-datastore"]
+    assert [user["name"] for user in cloud.of("DatabaseUser").values()] == ["k3s_default_user"]
+    assert [lb["name"] for lb in cloud.of("LoadBalancer").values()] == ["k3s-api-loadbalancer"]
+    assert sorted(tag["name"] for tag in cloud.of("Tag").values()) == ["k3s_agent", "k3s_server"]
+    names = [droplet["name"] for droplet in cloud.of("Droplet").values()]
+    assert [name.rsplit("-", 1)[0] for name in names] == ["k3s-server", "k3s-server", "k3s-agent"]
+    assert len(set(names)) == 3
+
+
+def test_ha_load_balancer_passes_tls_through_to_the_servers(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    (balancer,) = ha[0].of("LoadBalancer").values()
+    (rule,) = balancer["forwardingRules"]
+    assert rule == {
+        "entryProtocol": "https",
+        "entryPort": 6443,
+        "targetProtocol": "https",
+        "targetPort": 6443,
+        "tlsPassthrough": True,
+    }
+    assert balancer["dropletTag"] == "k3s_server"
+    assert balancer["sizeUnit"] == 1
+    assert balancer["healthcheck"] == {
+        "protocol": "tcp",
+        "port": 6443,
+        "checkIntervalSeconds": 10,
+        "healthyThreshold": 5,
+        "unhealthyThreshold": 3,
+    }
+    assert "firewall" not in balancer
+
+
+def test_ha_database_is_open_to_servers_only(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    (firewall,) = ha[0].of("DatabaseFirewall").values()
+    assert firewall["rules"] == [{"type": "tag", "value": "k3s_server"}]
+
+
+def test_ha_project_holds_droplets_load_balancer_and_database(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    (resources,) = ha[0].of("ProjectResources").values()
+    assert sorted(urn.split(":")[1] for urn in resources["resources"]) == [
+        "dbaas",
+        "droplet",
+        "droplet",
+        "droplet",
+        "loadbalancer",
+    ]
+
+
+def test_ha_outputs(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    _, outputs = ha
+    assert outputs["apiEndpoint"] == "https://203.0.113.250:6443"
+    assert outputs["kubeconfigPath"] == "kubeconfig/dev.yaml"
+    assert len(outputs["servers"]) == 2
+    assert set(outputs["servers"][0]) == {"name", "publicAddress", "privateAddress", "size"}
+    assert [agent["size"] for agent in outputs["agents"]] == ["s-1vcpu-2gb"]
+    assert outputs["datastore"] == {"engine": "pg", "version": "17", "host": "db.example.com"}
+    assert "root@203.0.113." in outputs["sshCommand"]
+
+
+def test_ha_nodes_get_their_configuration(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    nodes = ha[0].of("Node")
+    assert sorted(nodes) == ["agent-0", "server-0", "server-1"]
+    assert "postgres://k3s_default_user:user-secret@db.example.com:25060/k3s" in secret(nodes["server-0"]["config"])
+    assert "administrator-secret" not in secret(nodes["server-0"]["config"])
+    assert len(nodes["agent-0"]["peers"]) == 2
+    assert len(nodes["server-0"]["peers"]) == 1
+    assert nodes["server-0"]["peers"][0]["host"] != nodes["server-0"]["host"]
+    assert nodes["agent-0"].get("datastore_ca") is None
+
+
+def test_user_data_of_no_droplet_holds_a_credential(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    for droplet in ha[0].of("Droplet").values():
+        told = secret(droplet["userData"])
+        assert "k3s-first-boot" in told
+        assert not {word for word in ("user-secret", "administrator-secret", "-token-secret") if word in told}
+
+
+def inbound(cloud: Cloud, name: str) -> set[tuple[str, str, tuple[str, ...]]]:
+    rules = cloud.of("Firewall")[name]["inboundRules"]
+    return {(rule["protocol"], rule.get("portRange", ""), tuple(rule["sourceAddresses"])) for rule in rules}
+
+
+EVERYONE = ("0.0.0.0/0", "::/0")
+VPC = ("10.10.10.0/24",)
+
+
+def test_ha_firewalls(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    agents = {
+        ("tcp", "22", EVERYONE),
+        ("tcp", "80", EVERYONE),
+        ("tcp", "443", EVERYONE),
+        ("udp", "8472", VPC),
+        ("tcp", "10250", VPC),
+        ("icmp", "", VPC),
+    }
+    assert inbound(ha[0], "k3s-agents") == agents
+    assert inbound(ha[0], "k3s-servers") == agents | {("tcp", "6443", VPC)}
+
+
+def test_single_node_is_one_droplet_and_nothing_that_costs_more(single: tuple[Cloud, dict[str, Any]]) -> None:
+    cloud, outputs = single
+    assert len(cloud.of("Droplet")) == 1
+    assert not cloud.of("LoadBalancer")
+    assert not cloud.of("DatabaseCluster")
+    assert not cloud.of("DatastoreGrants")
+    server = outputs["servers"][0]
+    assert outputs["apiEndpoint"] == f"https://{server['publicAddress']}:6443"
+    assert outputs["datastore"] == {"engine": "sqlite", "version": None, "host": None}
+
+
+def test_single_node_opens_ssh_and_the_api_to_administrators_only(single: tuple[Cloud, dict[str, Any]]) -> None:
+    rules = inbound(single[0], "k3s-servers")
+    assert ("tcp", "22", ("198.51.100.7/32",)) in rules
+    assert ("tcp", "6443", (*VPC, "198.51.100.7/32")) in rules
+
+
+def test_admin_ranges_close_the_load_balancer_too() -> None:
+    cloud, _ = up(adminCidrs=["198.51.100.7/32", "2001:db8::/64"])
+    (balancer,) = cloud.of("LoadBalancer").values()
+    assert balancer["firewall"] == {"allows": ["cidr:198.51.100.7/32"]}
+
+
+def test_a_prefix_names_everything_apart() -> None:
+    cloud, _ = up(namePrefix="blue")
+    named = [
+        args.inputs["name"]
+        for args in cloud.made.values()
+        if args.typ.startswith(DIGITALOCEAN) and "name" in args.inputs and not args.typ.endswith("DatabaseDb")
+    ]
+    assert named
+    assert all(name.startswith("blue") for name in named)

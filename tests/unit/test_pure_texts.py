@@ -1,0 +1,118 @@
+"""The texts that nodes and people get: K3s's configuration, user data, /etc/hosts, endpoints, kubeconfig."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from cloud_init import HostKey, user_data
+from k3s_cluster.datastore_endpoint import DatastoreEndpoint
+from k3s_cluster.k3s_config import NodeAddresses, Tokens, agent_config, server_config
+from k3s_cluster.kubeconfig import rewrite
+from k3s_cluster.over_ssh.datastore_grants import grants
+from k3s_cluster.over_ssh.hosts_file import with_servers
+from k3s_cluster.settings import ClusterSettings, parse_settings
+from tests.unit.stack_files import CHECKOUT, config
+
+TOKENS = Tokens(server="server-secret", agent="agent-secret")
+NODE = NodeAddresses(name="k3s-server-1a2b", public="203.0.113.7", private="10.10.10.2")
+
+
+def settings(**changes: object) -> ClusterSettings:
+    return parse_settings(config(**changes), stack="dev", folder=CHECKOUT)
+
+
+def test_a_server_on_a_database() -> None:
+    told = yaml.safe_load(server_config(settings(), NODE, TOKENS, "203.0.113.9", "postgres://u:p@h:1/k3s"))
+    assert told == {
+        "token": "server-secret",
+        "agent-token": "agent-secret",
+        "tls-san": ["203.0.113.9", "k3s-api.internal"],
+        "secrets-encryption": True,
+        "write-kubeconfig-mode": "0600",
+        "node-name": "k3s-server-1a2b",
+        "node-ip": "10.10.10.2",
+        "node-external-ip": "203.0.113.7",
+        "flannel-iface": "eth1",
+        "datastore-endpoint": "postgres://u:p@h:1/k3s",
+        "datastore-cafile": "/etc/rancher/k3s/datastore-ca.pem",
+    }
+
+
+def test_a_server_on_sqlite_has_no_datastore_and_leaves_out_what_is_disabled() -> None:
+    text = server_config(settings(topology="single-node", disable=["traefik"]), NODE, TOKENS, "203.0.113.7", None)
+    told = yaml.safe_load(text)
+    assert told["disable"] == ["traefik"]
+    assert not {key for key in told if key.startswith("datastore")}
+
+
+def test_an_agent_knows_its_own_token_only_and_finds_servers_by_name() -> None:
+    text = agent_config(settings(), NODE, TOKENS)
+    assert yaml.safe_load(text)["server"] == "https://k3s-api.internal:6443"
+    assert yaml.safe_load(text)["token"] == "agent-secret"
+    assert "server-secret" not in text
+
+
+def test_user_data_plants_the_host_key_and_holds_no_other_secret() -> None:
+    text = user_data("server", "v1.34.2+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ("ssh-ed25519 BBBB me",))
+    assert text.startswith("#cloud-config\n")
+    told = yaml.safe_load(text)
+    assert told["ssh_keys"] == {"ed25519_private": "PRIVATE", "ed25519_public": "ssh-ed25519 AAAA"}
+    assert told["ssh_authorized_keys"] == ["ssh-ed25519 BBBB me"]
+    assert told["ssh_pwauth"] is False
+    files = {file["path"]: file for file in told["write_files"]}
+    assert files["/etc/k3s-first-boot.env"]["content"] == "K3S_ROLE=server\nK3S_VERSION=v1.34.2+k3s1\n"
+    assert told["runcmd"] == [["/usr/local/sbin/k3s-first-boot"]]
+    assert files["/usr/local/sbin/k3s-first-boot"]["permissions"] == "0755"
+
+
+@pytest.mark.parametrize("password", ["plain", "a/b@c:d?e#f%g h", "ünïcode+&=;'\""])
+@pytest.mark.parametrize("host", ["db.example.com", "10.10.10.4", "2001:db8::4"])
+def test_an_endpoint_survives_special_characters(password: str, host: str) -> None:
+    parts = urlsplit(DatastoreEndpoint(host, 25060, "k3s user", password, "k3s").url())
+    assert (parts.hostname, parts.port, parts.path, parts.query) == (host, 25060, "/k3s", "sslmode=verify-ca")
+    assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("k3s user", password)
+
+
+def test_grants_quote_the_user() -> None:
+    assert grants('k3s"x') == ('GRANT USAGE, CREATE ON SCHEMA public TO "k3s""x"',)
+
+
+def test_hosts_keeps_what_was_there_and_replaces_only_its_own_part() -> None:
+    first = with_servers("127.0.0.1 localhost\n", "k3s-api.internal", ["10.0.0.2", "10.0.0.3"])
+    assert first.startswith("127.0.0.1 localhost\n")
+    assert "10.0.0.2 k3s-api.internal\n10.0.0.3 k3s-api.internal\n" in first
+    second = with_servers(first + "10.9.9.9 mine\n", "k3s-api.internal", ["10.0.0.4"])
+    assert "10.9.9.9 mine" in second
+    assert [line for line in second.splitlines() if line.endswith("k3s-api.internal")] == ["10.0.0.4 k3s-api.internal"]
+    assert with_servers(second, "k3s-api.internal", ["10.0.0.4"]) == second
+
+
+K3S_YAML = """
+apiVersion: v1
+clusters:
+- cluster: {certificate-authority-data: Q0E=, server: https://127.0.0.1:6443}
+  name: default
+contexts:
+- context: {cluster: default, user: default}
+  name: default
+current-context: default
+kind: Config
+users:
+- name: default
+  user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}
+"""
+
+
+def test_kubeconfig_points_at_the_api_and_bears_the_stack_s_name() -> None:
+    made = yaml.safe_load(rewrite(K3S_YAML, "https://203.0.113.9:6443", "fra1"))
+    assert made["current-context"] == "fra1"
+    assert made["contexts"] == [{"context": {"cluster": "fra1", "user": "fra1"}, "name": "fra1"}]
+    assert made["clusters"][0]["name"] == made["users"][0]["name"] == "fra1"
+    assert made["clusters"][0]["cluster"] == {
+        "certificate-authority-data": "Q0E=",
+        "server": "https://203.0.113.9:6443",
+    }
+    assert made["users"][0]["user"] == {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}

@@ -1,0 +1,222 @@
+"""Settings: defaults that fit the topology, and one clear line for everything that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from k3s_cluster.settings import KEYS, SettingsError, parse_settings
+from tests.unit.stack_files import CHECKOUT, config, declared, stack_config
+
+
+def refusals(given: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as refused:
+        parse_settings(given, stack="dev", folder=CHECKOUT)
+    return refused.value.problems
+
+
+def test_pulumi_yaml_declares_exactly_the_keys_that_are_read() -> None:
+    assert set(declared()) == set(KEYS)
+    assert all(entry["description"] for entry in declared().values())
+
+
+def test_defaults_make_the_reference_cluster() -> None:
+    settings = parse_settings(config(), stack="fra1", folder=CHECKOUT)
+    assert (settings.topology, settings.region, settings.image) == ("ha", "fra1", "ubuntu-24-04-x64")
+    assert (settings.servers.count, settings.servers.size) == (2, "s-2vcpu-4gb")
+    assert (settings.agents.count, settings.agents.size) == (1, "s-1vcpu-2gb")
+    assert (settings.server_tag, settings.agent_tag) == ("k3s_server", "k3s_agent")
+    assert settings.datastore is not None
+    assert (settings.datastore.engine, settings.datastore.version) == ("pg", "17")
+    assert (settings.datastore.size, settings.datastore.nodes) == ("db-s-1vcpu-1gb", 1)
+    assert settings.load_balancer is not None
+    assert (settings.load_balancer.nodes, settings.load_balancer.interval) == (1, 10)
+    assert (settings.load_balancer.healthy, settings.load_balancer.unhealthy) == (5, 3)
+    assert settings.access.open_to_everyone
+    assert settings.kubeconfig_path == "kubeconfig/fra1.yaml"
+
+
+def test_a_single_node_has_one_server_no_agent_no_database_and_no_load_balancer() -> None:
+    settings = parse_settings(config(topology="single-node"), stack="dev", folder=CHECKOUT)
+    assert (settings.servers.count, settings.agents.count) == (1, 0)
+    assert settings.datastore is None
+    assert settings.load_balancer is None
+
+
+def test_a_single_node_may_have_agents() -> None:
+    settings = parse_settings(config(topology="single-node", agentCount=3), stack="dev", folder=CHECKOUT)
+    assert (settings.servers.count, settings.agents.count) == (1, 3)
+
+
+@pytest.mark.parametrize("stack", ["fra1", "single", "local"])
+def test_the_repository_s_stacks_are_good(stack: str) -> None:
+    assert parse_settings(stack_config(stack), stack=stack, folder=CHECKOUT).stack == stack
+
+
+def test_public_key_files_are_read_and_account_keys_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "id_ed25519.pub"
+    file.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@laptop\n")
+    settings = parse_settings(config(sshKeys=["laptop", str(file)]), stack="dev", folder=CHECKOUT)
+    assert settings.access.account_keys == ("laptop",)
+    assert settings.access.public_keys == ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@laptop",)
+
+
+REFUSED = {
+    "unknown topology": ({"topology": "cluster"}, "topology: `cluster` must be `single-node` or `ha`."),
+    "one server in ha": (
+        {"serverCount": 1},
+        "serverCount: `1` is too few for topology `ha`, which needs at least 2; "
+        "set serverCount to 2, or topology to `single-node`.",
+    ),
+    "two servers on a single node": (
+        {"topology": "single-node", "serverCount": 2},
+        "serverCount: `2` does not fit topology `single-node`, which has 1; "
+        "leave serverCount at `auto`, or set topology to `ha`.",
+    ),
+    "agents below zero": ({"agentCount": -1}, "agentCount: `-1` must be a whole number from 0 to 1000, or `auto`."),
+    "servers below zero": ({"serverCount": -2}, "serverCount: `-2` must be a whole number from 1 to 1000, or `auto`."),
+    "a count that is no number": (
+        {"agentCount": "many"},
+        "agentCount: `many` must be a whole number from 0 to 1000, or `auto`.",
+    ),
+    "a count with a fraction": (
+        {"agentCount": 1.5},
+        "agentCount: `1.5` must be a whole number from 0 to 1000, or `auto`.",
+    ),
+    "a region that is none": ({"region": "Frankfurt"}, "region: `Frankfurt` must be a region's slug, such as `fra1`."),
+    "a prefix that no host name may have": (
+        {"namePrefix": "K3s_"},
+        "namePrefix: `K3s_` must be 1 to 24 lower-case letters, digits and single dashes, beginning with a letter.",
+    ),
+    "a prefix that is too long": (
+        {"namePrefix": "a" * 25},
+        f"namePrefix: `{'a' * 25}` must be 1 to 24 lower-case letters, digits and single dashes, "
+        "beginning with a letter.",
+    ),
+    "an unknown environment": (
+        {"projectEnvironment": "Test"},
+        "projectEnvironment: `Test` must be `Development`, `Staging` or `Production`.",
+    ),
+    "a range that is none": (
+        {"vpcCidr": "ten"},
+        "vpcCidr: `ten` must be an IPv4 range such as 10.10.10.0/24 (Expected 4 octets in 'ten').",
+    ),
+    "a range with host bits": (
+        {"vpcCidr": "10.10.10.1/24"},
+        "vpcCidr: `10.10.10.1/24` must be an IPv4 range such as 10.10.10.0/24 (10.10.10.1/24 has host bits set).",
+    ),
+    "a public range": (
+        {"vpcCidr": "8.8.8.0/24"},
+        "vpcCidr: `8.8.8.0/24` must be private: inside `10.0.0.0/8`, `172.16.0.0/12` or `192.168.0.0/16`.",
+    ),
+    "a range larger than a VPC": (
+        {"vpcCidr": "10.0.0.0/8"},
+        "vpcCidr: `10.0.0.0/8` must be from /16 to /28 in size, as DigitalOcean's VPCs are.",
+    ),
+    "K3s's pod range": (
+        {"vpcCidr": "10.42.0.0/24"},
+        "vpcCidr: `10.42.0.0/24` must not overlap 10.42.0.0/16, which K3s uses itself.",
+    ),
+    "DigitalOcean's own range": (
+        {"vpcCidr": "10.244.1.0/24"},
+        "vpcCidr: `10.244.1.0/24` must not overlap 10.244.0.0/16, which DigitalOcean uses itself.",
+    ),
+    "a range too small for the nodes": (
+        {"vpcCidr": "10.10.10.0/28", "agentCount": 9},
+        "vpcCidr: `10.10.10.0/28` is too small: it has room for 11 addresses, and this stack needs 13 "
+        "(11 droplets, 2 for load balancer and datastore); choose a larger range or fewer nodes.",
+    ),
+    "a size that is no slug": (
+        {"serverSize": "4 GB"},
+        "serverSize: `4 GB` must be a droplet size's slug, such as `s-2vcpu-4gb`.",
+    ),
+    "a version without its K3s part": (
+        {"k3sVersion": "v1.34.2"},
+        "k3sVersion: `v1.34.2` must be a K3s release such as `v1.34.2+k3s1`.",
+    ),
+    "an unknown component": (
+        {"disable": ["treafik"]},
+        'disable: `["treafik"]` may hold `traefik`, `servicelb`, `local-storage` or `metrics-server`, not `treafik`.',
+    ),
+    "a list that is none": (
+        {"disable": "traefik"},
+        "disable: `traefik` must be a list of strings; set one with `pulumi config set --path 'KEY[0]' VALUE`.",
+    ),
+    "an engine that is not offered": ({"datastoreEngine": "redis"}, "datastoreEngine: `redis` must be `pg`."),
+    "a database version with a dot": (
+        {"datastoreVersion": "17.2"},
+        "datastoreVersion: `17.2` must be a major version, such as `17`.",
+    ),
+    "no database node": ({"datastoreNodes": 0}, "datastoreNodes: `0` must be a whole number from 1 to 3."),
+    "an unknown load balancer size": (
+        {"loadBalancerSize": "lb-huge"},
+        "loadBalancerSize: `lb-huge` must be `lb-small`, `lb-medium` or `lb-large`, or a number from 1 to 200.",
+    ),
+    "a health check every second": (
+        {"healthCheckInterval": 1},
+        "healthCheckInterval: `1` must be a whole number from 3 to 300.",
+    ),
+    "one check to be healthy": (
+        {"healthCheckHealthy": 1},
+        "healthCheckHealthy: `1` must be a whole number from 2 to 10.",
+    ),
+    "eleven checks to be unhealthy": (
+        {"healthCheckUnhealthy": 11},
+        "healthCheckUnhealthy: `11` must be a whole number from 2 to 10.",
+    ),
+    "an administrator nowhere": (
+        {"adminCidrs": ["home"]},
+        'adminCidrs: `["home"]` must hold ranges such as 198.51.100.7/32; `home` is none '
+        "('home' does not appear to be an IPv4 or IPv6 network).",
+    ),
+    "nobody may come in": (
+        {"adminCidrs": []},
+        "adminCidrs: `[]` lets nobody in, not even `pulumi up`; name at least your own address.",
+    ),
+    "only IPv6 may come in": (
+        {"adminCidrs": ["2001:db8::/64"]},
+        "adminCidrs: holds no IPv4 range, and droplets are reached by IPv4; name your own address.",
+    ),
+    "a key file that is not there": (
+        {"sshKeys": ["/nowhere/id.pub"]},
+        'sshKeys: `["/nowhere/id.pub"]` names a key file that cannot be read: `/nowhere/id.pub` '
+        "(No such file or directory); give a public key file.",
+    ),
+    "a kubeconfig in a missing folder": (
+        {"kubeconfigPath": "missing/{stack}.yaml"},
+        "kubeconfigPath: `missing/{stack}.yaml` must be in a folder that exists: `mkdir -p missing`, "
+        "or choose another path.",
+    ),
+    "a kubeconfig that is a folder": (
+        {"kubeconfigPath": "tests"},
+        "kubeconfigPath: `tests` must be a file, and is a folder: add a file name.",
+    ),
+    "a misspelt key": (
+        {"toplogy": "ha"},
+        "toplogy: there is no such key; did you mean `topology`? Remove it with `pulumi config rm toplogy`.",
+    ),
+    "a key like no other": (
+        {"zzz": "1"},
+        "zzz: there is no such key; see `config` in Pulumi.yaml for the keys there are. "
+        "Remove it with `pulumi config rm zzz`.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(changes: dict[str, object], message: str) -> None:
+    assert refusals(config(**changes)) == (message,)
+
+
+def test_a_private_key_file_is_refused_without_showing_it(tmp_path: Path) -> None:
+    file = tmp_path / "id_ed25519"
+    file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
+    (problem,) = refusals(config(sshKeys=[str(file)]))
+    assert "holds no public key" in problem
+    assert "secret" not in problem
+
+
+def test_all_problems_come_at_once() -> None:
+    found = refusals(config(topology="x", region="y", vpcCidr="z"))
+    assert [problem.split(":")[0] for problem in found] == ["topology", "region", "vpcCidr"]
