@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -93,10 +94,8 @@ def stop(pid_file: Path, *, first: signal.Signals = signal.SIGTERM, grace_second
     if identity := read_pid_file(pid_file):
         send(identity.pid, first)
         if not wait_until_gone(identity, grace_seconds):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(identity.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             if not wait_until_gone(identity, 10):
                 raise MachineRoomError(f"process {identity.pid} (of {pid_file}) does not end, not even when killed")
     pid_file.unlink(missing_ok=True)

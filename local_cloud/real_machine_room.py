@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from local_cloud import addresses, paths
+from local_cloud import addresses
 from local_cloud.databases.postgresql import FOLDER as DATABASES
-from local_cloud.databases.postgresql import Cluster, cluster_ids
+from local_cloud.databases.postgresql import Cluster
 from local_cloud.load_balancers import load_balancer
 from local_cloud.machine_room import (
     DatabaseFacts,
@@ -24,7 +24,7 @@ from local_cloud.machine_room import (
 from local_cloud.machines import records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import Machine, TrustedAuthority
-from local_cloud.network import firewall, namespaces, resolver
+from local_cloud.network import firewall, resolver
 
 #: Hosts of the internet that droplets may ask for.
 DOWNLOAD_HOSTS = ("get.k3s.io",)
@@ -114,19 +114,6 @@ class RealMachineRoom:
 def droplet_at(address: IPv4Address) -> DropletSpec | None:
     """The droplet with this public address."""
     return next((spec for spec in records.all_records() if spec.public_ip == address), None)
-
-
-def clear() -> None:
-    """End and remove everything of this checkout's cloud, whatever state it is in: the next `up` starts from nothing."""
-    for load_balancer_id in load_balancer.ids():
-        load_balancer.destroy(load_balancer_id)
-    for spec in list(records.all_records()):
-        Machine(spec.id).destroy()
-    for database_id in cluster_ids():
-        Cluster(database_id).destroy()
-    resolver.stop()
-    for namespace in namespaces.ours():
-        namespaces.remove(namespace)
 
 
 def _record(droplet_id: int) -> DropletSpec:

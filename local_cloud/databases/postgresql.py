@@ -127,9 +127,9 @@ class Cluster:
 
     def _ensure_databases(self, spec: DatabaseSpec) -> None:
         administrator = spec.users[0].name
-        have = set(
-            self._sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate;").split()
-        ) - {"postgres"}
+        have = set(self._sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate;").split()) - {
+            "postgres"
+        }
         for name in sorted(set(spec.databases) - have):
             self._sql("postgres", f"CREATE DATABASE {identifier(name)} OWNER {identifier(administrator)};")
         for name in sorted(have - set(spec.databases)):
@@ -168,13 +168,15 @@ class Cluster:
     def _in_its_place(self, *command: str) -> list[str]:
         """`command` as the user postgres, in a mount namespace where the cluster's folder is at SEEN_AS."""
         # `exec` all along: the process that is started becomes the command, so that its pid is the one to signal.
-        place = 'mount --bind "$0" "$1"; cd "$1"; shift; exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"'
+        place = (
+            'mount --bind "$0" "$1"; cd "$1"; shift; exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"'
+        )
         words = command[1:] if command[0] == "exec" else command
         home = str(self.folder / "home")
         return ["unshare", "--mount", "--", "sh", "-ec", place, home, str(SEEN_AS), *words]
 
 
-#: Who may connect, and how (pg_hba.conf(5)): the superuser over the socket only; everybody else with TLS and a password.
+#: Who may connect, and how: the superuser over the socket only; everybody else with TLS and a password.
 HBA = """\
 local   all  postgres                  peer
 hostssl all  postgres  all             reject
@@ -224,10 +226,8 @@ def role_statements(spec: DatabaseSpec) -> Iterator[str]:
     for number, user in enumerate(spec.users):
         rights = "CREATEDB CREATEROLE" if number == 0 else "NOCREATEDB NOCREATEROLE"
         name = identifier(user.name)
-        yield (
-            f"SELECT {literal('CREATE ROLE ' + name)} "
-            f"WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(user.name)}) \\gexec"
-        )
+        is_missing = f"NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {literal(user.name)})"
+        yield f"SELECT {literal('CREATE ROLE ' + name)} WHERE {is_missing} \\gexec"
         yield f"ALTER ROLE {name} LOGIN NOSUPERUSER {rights} PASSWORD {literal(user.password)};"
         yield f"COMMENT ON ROLE {name} IS {literal(MARK)};"
 

@@ -126,9 +126,12 @@ def _build(root: Path, distribution: str, codename: str, report: Callable[[str],
         "-",
     ]
     started = time.monotonic()
-    with log.open("w") as output, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True, env=_build_environment()
-    ) as build:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True, env=_build_environment()
+        ) as build,
+    ):
         assert build.stdin
         build.stdin.write(sources)
         build.stdin.close()

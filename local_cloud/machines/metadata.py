@@ -34,9 +34,7 @@ def values(spec: DropletSpec) -> Values:
             "public": [
                 _interface("public", spec.public_ip, str(addresses.PUBLIC.netmask), str(addresses.PUBLIC_GATEWAY))
             ],
-            "private": [
-                _interface("private", spec.private_ip, str(spec.vpc_range.netmask), str(spec.vpc_range[1]))
-            ],
+            "private": [_interface("private", spec.private_ip, str(spec.vpc_range.netmask), str(spec.vpc_range[1]))],
         },
         "dns": {"nameservers": [str(resolver) for resolver in addresses.RESOLVERS]},
         "features": {"dhcp_enabled": False},

@@ -20,7 +20,7 @@ class _Files(SimpleHTTPRequestHandler):
     def translate_path(self, path: str) -> str:
         return super().translate_path(f"/{INSTALLER}" if path.split("?")[0] == "/" else path)
 
-    def list_directory(self, path: Any) -> BytesIO | None:
+    def list_directory(self, path: Any) -> BytesIO | None:  # noqa: ARG002 - the name of the method it replaces
         self.send_error(HTTPStatus.NOT_FOUND)
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from local_cloud import addresses, paths
 from local_cloud.commands import run
@@ -17,7 +17,9 @@ OPERATOR = paths.namespace("operator")
 OUTSIDER = paths.namespace("outsider")
 
 #: The backbone's ends of the cables carry the kind of the link in their first letter; the firewall tells them by it.
-PUBLIC_PREFIX, PRIVATE_PREFIX, PERSON_PREFIX = "p", "v", "h"
+PUBLIC_PREFIX: Final = "p"
+PRIVATE_PREFIX: Final = "v"
+PERSON_PREFIX: Final = "h"
 
 
 @dataclass(frozen=True)

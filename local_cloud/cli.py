@@ -1,0 +1,203 @@
+"""`bin/local-cloud`: the cloud as seen by who runs it, not by who rents from it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from local_cloud import addresses, daemon, lifecycle, paths, prerequisites
+from local_cloud.databases.postgresql import Cluster, cluster_ids
+from local_cloud.load_balancers import load_balancer
+from local_cloud.machine_room import DropletSpec, MachineRoomError
+from local_cloud.machines import records
+from local_cloud.machines.image import ensure_image
+from local_cloud.machines.machine import Machine
+
+LOGS = {"daemon": lifecycle.DAEMON_LOG, "dns": paths.CLOUD / "log" / "dns.log"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 with one message when not."""
+    options = _parser().parse_args(arguments)
+    started = time.monotonic()
+
+    def report(line: str) -> None:
+        print(f"[{time.monotonic() - started:6.1f} s] {line}", flush=True)
+
+    try:
+        prerequisites.check()
+        match options.command:
+            case "up":
+                lifecycle.up(report)
+            case "down":
+                lifecycle.down(report, keep_state=options.keep_state)
+            case "status":
+                return _status()
+            case "fault":
+                _fault(options)
+            case "durations":
+                _durations(options.profile)
+            case "shell":
+                _shell(_droplet(options.droplet), options.words)
+            case "log":
+                print(_log_file(options.name).read_text(errors="replace"), end="")
+    except (MachineRoomError, FileNotFoundError) as error:
+        print(f"bin/local-cloud {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bin/local-cloud", description="DigitalOcean on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start the cloud; quick when it runs")
+    down = commands.add_parser("down", help="stop and remove everything")
+    down.add_argument("--keep-state", action="store_true", help="keep records, disks and databases for the next up")
+    commands.add_parser("status", help="what runs, and the memory it uses")
+    durations = commands.add_parser("durations", help="how long creating things takes")
+    durations.add_argument("profile", choices=("fast", "realistic"))
+    shell = commands.add_parser("shell", help="a root shell in a machine, without SSH")
+    shell.add_argument("droplet", help="name or id")
+    shell.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="run this instead of a shell")
+    log = commands.add_parser("log", help="a droplet's console, a database's or load balancer's log, daemon or dns")
+    log.add_argument("name")
+    faults = commands.add_parser("fault", help="break something on purpose").add_subparsers(dest="fault", required=True)
+    for name, text in (
+        ("kill", "cut a machine's power"),
+        ("boot", "switch a machine on again"),
+        ("pause", "freeze a machine where it stands"),
+        ("resume", "let a frozen machine go on"),
+        ("unplug", "pull a machine's network cables"),
+        ("plug", "put them in again"),
+    ):
+        faults.add_parser(name, help=text).add_argument("droplet", help="name or id")
+    for name, text in (("stop-database", "stop a database"), ("start-database", "start it again")):
+        faults.add_parser(name, help=text).add_argument(
+            "database", nargs="?", help="id; may be left out for the only one"
+        )
+    api = faults.add_parser("api", help="let calls of the API fail")
+    api.add_argument("--method", default=".*", help="regular expression; every method by default")
+    api.add_argument("--path", default=".*", help="regular expression; every path by default")
+    api.add_argument("--status", default="500", help="HTTP status to answer, or hang")
+    api.add_argument("--times", type=int, default=1)
+    faults.add_parser("lift", help="end all API faults")
+    return parser
+
+
+def _status() -> int:
+    up = lifecycle.is_up()
+    print(f"API       {'answers at ' + addresses.API_URL if up else 'is down; bin/local-cloud up starts it'}")
+    pids = lifecycle.cloud_pids()
+    for spec in records.all_records():
+        machine = Machine(spec.id)
+        state = "on" if machine.is_on() else "off"
+        memory = _mib(pids, machine.namespace)
+        print(f"droplet   {spec.name}  {spec.id}  {state}  {spec.public_ip}  {spec.private_ip}  {memory}")
+    for each in cluster_ids():
+        print(f"database  {each}  {'on' if Cluster(each).is_on() else 'off'}  {_mib(pids, Cluster(each).namespace)}")
+    for each in load_balancer.ids():
+        print(f"balancer  {each}  {_mib(pids, load_balancer.namespace(each))}")
+    everything = set().union(*pids.values())
+    print(f"memory    {sum(map(_pss_kib, everything)) // 1024} MiB in {len(everything)} processes")
+    return 0 if up else 1
+
+
+def _mib(pids: dict[str, set[int]], name: str) -> str:
+    return f"{sum(map(_pss_kib, pids.get(name, ()))) // 1024} MiB"
+
+
+def _pss_kib(pid: int) -> int:
+    """A process's memory, what it shares divided among those who share it: proc(5), smaps_rollup."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+
+
+def _fault(options: argparse.Namespace) -> None:
+    match options.fault:
+        case "stop-database":
+            Cluster(_database(options.database)).stop()
+        case "start-database":
+            Cluster(_database(options.database)).start()
+        case "api":
+            _api_fault(options.method, options.path, options.status, options.times)
+        case "lift":
+            from local_cloud import control
+
+            control.call("DELETE", "faults")
+        case action:
+            spec = _droplet(options.droplet)
+            machine = Machine(spec.id)
+            match action:
+                case "kill":
+                    machine.cut_power(spec)
+                case "boot":
+                    machine.boot(spec, ensure_image(print))
+                case "pause" | "resume":
+                    machine.pause(action == "pause")
+                case "unplug":
+                    machine.unplug(spec)
+                case "plug":
+                    machine.plug(spec)
+    print("done")
+
+
+def _api_fault(method: str, path: str, status: str, times: int) -> None:
+    from local_cloud import control
+
+    if status != "hang" and not (status.isdigit() and 400 <= int(status) <= 599):
+        raise MachineRoomError(f"--status takes an HTTP status from 400 to 599 or hang, not {status}")
+    what = {"hang_seconds": 600} if status == "hang" else {"status": int(status)}
+    control.call("POST", "faults", {"method": method, "path": path, "times": times, **what})
+
+
+def _durations(profile: str) -> None:
+    from local_cloud import control
+
+    paths.CLOUD.mkdir(parents=True, exist_ok=True)
+    daemon.DURATIONS.write_text(profile + "\n")
+    if lifecycle.is_up():
+        control.call("PUT", "durations", {"profile": profile})
+    print(f"durations: {profile}")
+
+
+def _shell(spec: DropletSpec, words: list[str]) -> None:
+    init = Machine(spec.id).init_pid()
+    if init is None:
+        raise MachineRoomError(f"{spec.name} is off")
+    command = ["nsenter", f"--target={init}", "--all", "--wd=/root", "--", *(words or ["bash", "-l"])]
+    os.execvp(command[0], command)  # noqa: S606 - becomes the shell: the terminal is the person's
+
+
+def _droplet(name: str) -> DropletSpec:
+    known = list(records.all_records())
+    found = [spec for spec in known if name in (spec.name, str(spec.id))]
+    if len(found) != 1:
+        names = ", ".join(sorted(spec.name for spec in known)) or "none"
+        raise MachineRoomError(f"{'no' if not found else 'more than one'} droplet called {name}; there are: {names}")
+    return found[0]
+
+
+def _database(name: str | None) -> str:
+    known = cluster_ids()
+    if name is None and len(known) == 1:
+        return known[0]
+    if name not in known:
+        raise MachineRoomError(f"no database {name or 'named'}; there are: {', '.join(known) or 'none'}")
+    return name
+
+
+def _log_file(name: str) -> Path:
+    files = dict(LOGS)
+    files |= {each: Cluster(each).log for each in cluster_ids()}
+    files |= {each: load_balancer.FOLDER / each / "haproxy.log" for each in load_balancer.ids()}
+    files |= {spec.name: Machine(spec.id).console_log for spec in records.all_records()}
+    if name not in files:
+        raise MachineRoomError(f"no log of {name}; there are: {', '.join(sorted(files))}")
+    return files[name]
