@@ -23,8 +23,8 @@ SUPERVISE = Path(__file__).with_name("supervise.sh")
 #: Where systemd-nspawn keeps a folder per machine, which it leaves behind when it is killed.
 NSPAWN_PROPAGATE = Path("/run/systemd/nspawn/propagate")
 
-#: What a droplet's root may do beyond systemd-nspawn's own set: rule its network, read the kernel's log.
-CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW,CAP_NET_BIND_SERVICE,CAP_SYSLOG"
+#: What a droplet's root may do beyond systemd-nspawn's own set: rule its network.
+CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW,CAP_NET_BIND_SERVICE"
 
 #: systemd(1), "Signals": real-time signals to PID 1.
 SIGNAL_POWER_OFF = signal.SIGRTMIN + 4
@@ -106,7 +106,7 @@ class Machine:
                 "--quiet",
                 "--keep-unit",
                 "--register=no",
-                "--console=pipe",
+                "--console=read-only",
                 "--link-journal=no",
                 "--resolv-conf=off",
                 "--timezone=off",

@@ -8,10 +8,8 @@ from ipaddress import IPv4Network, collapse_addresses
 from local_cloud import addresses
 from local_cloud.commands import run
 from local_cloud.machine_room import HostRules, NetworkRules, Peers
-from local_cloud.network.namespaces import BACKBONE, PRIVATE_PREFIX, inside
+from local_cloud.network.namespaces import BACKBONE, PRIVATE_PREFIX, PRIVATE_RANGES, inside
 
-#: RFC 1918: what a VPC may use; such an address is reached from its own VPC and from nowhere else.
-PRIVATE_RANGES = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 

@@ -21,6 +21,9 @@ PUBLIC_PREFIX: Final = "p"
 PRIVATE_PREFIX: Final = "v"
 PERSON_PREFIX: Final = "h"
 
+#: RFC 1918: what a VPC may use; such an address is reached from its own VPC and from nowhere else.
+PRIVATE_RANGES = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
+
 
 @dataclass(frozen=True)
 class Link:
@@ -89,8 +92,11 @@ def ensure_backbone() -> None:
         "net.ipv6.conf.default.disable_ipv6=1",
     ]
     run([*inside(BACKBONE), "sysctl", "-q", *settings])
+    # Where nobody is, nobody answers: not even with an error, as on a real network when a host is dead.
+    silent = (addresses.PUBLIC, *PRIVATE_RANGES)
+    batch(BACKBONE, ["link set lo up", *(f"route replace blackhole {network}" for network in silent)])
     services = (addresses.API, addresses.K3S_DOWNLOADS, *addresses.RESOLVERS, addresses.METADATA)
-    batch(BACKBONE, ["link set lo up", *(f"addr replace {service}/32 dev lo" for service in services)])
+    batch(BACKBONE, [*(f"addr replace {service}/32 dev lo" for service in services)])
 
 
 def ensure_host(namespace: str, links: tuple[Link, ...]) -> None:
