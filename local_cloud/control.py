@@ -18,7 +18,7 @@ def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         (
             f'url = "{addresses.API_URL}/_local/{path}"',
             f'request = "{method}"',
-            f'header = "Authorization: Bearer {credentials.control_key()}"',
+            f'header = "X-Local-Control-Key: {credentials.control_key()}"',
             'header = "Content-Type: application/json"',
             *([f"data = {json.dumps(json.dumps(body))}"] if body is not None else []),
             'write-out = "\\n%{http_code}"',

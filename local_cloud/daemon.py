@@ -49,8 +49,9 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT. READY exists exactly while everything answers."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
     # Imported here, because the API brings Flask with it: nothing else of the local cloud needs that.
-    from local_cloud.api import Store, create_app, resume
+    from local_cloud.api.app import create_app, resume, shut_down
     from local_cloud.api.durations import Durations
+    from local_cloud.api.store import Store
 
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,6 +81,7 @@ def main() -> int:
     READY.unlink(missing_ok=True)
     for service in services:
         service.close()
+    shut_down(app)
     log.info("ended")
     return 0
 
