@@ -1,0 +1,1 @@
+"""The local cloud's API: does it conform, and does it behave?"""

@@ -1,0 +1,44 @@
+"""The API over a machine room that only remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_cloud.api.app import create_app, shut_down
+from local_cloud.api.durations import Durations
+from local_cloud.api.store import Store
+from tests.cloud.api_client import CONTROL_KEY, TOKEN, Api, RecordingRoom
+from tests.cloud.openapi import MISSING, Conformance, find_specification
+
+
+@pytest.fixture(scope="session")
+def conformance() -> Conformance:
+    specification = find_specification()
+    if specification is None:
+        pytest.skip(MISSING)
+    return Conformance(specification)
+
+
+@pytest.fixture
+def room() -> RecordingRoom:
+    return RecordingRoom()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "cloud.db")
+    store.add_token(TOKEN)
+    store.set_control_key(CONTROL_KEY)
+    return store
+
+
+@pytest.fixture
+def api(store: Store, room: RecordingRoom, conformance: Conformance) -> Iterator[Api]:
+    app = create_app(store, room, Durations.fast())
+    yield Api(app, conformance)
+    for gate in room.gates.values():
+        gate.set()
+    shut_down(app)
