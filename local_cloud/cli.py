@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -32,10 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prerequisites.check()
         match options.command:
             case "up":
-                lifecycle.up(report)
+                with lifecycle.one_at_a_time():
+                    lifecycle.up(report)
             case "down":
-                lifecycle.down(report, keep_state=options.keep_state)
+                with lifecycle.one_at_a_time():
+                    lifecycle.down(report, keep_state=options.keep_state)
             case "status":
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
                 return _status()
             case "fault":
                 _fault(options)
@@ -44,7 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "shell":
                 _shell(_droplet(options.droplet), options.words)
             case "log":
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
                 print(_log_file(options.name).read_text(errors="replace"), end="")
+    except KeyboardInterrupt:
+        print(f"bin/local-cloud {options.command}: interrupted; it can simply be run again", file=sys.stderr)
+        return 130
     except (MachineRoomError, FileNotFoundError) as error:
         print(f"bin/local-cloud {options.command}: {error}", file=sys.stderr)
         return 1

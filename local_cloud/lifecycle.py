@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -26,6 +27,15 @@ DAEMON_LOG = paths.CLOUD / "log" / "daemon.log"
 READY_SECONDS = 30
 
 Report = Callable[[str], None]
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Two commands that start or end this cloud wait for each other."""
+    paths.STATE.mkdir(exist_ok=True)
+    with (paths.STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def up(report: Report) -> None:
