@@ -48,9 +48,7 @@ def new_server(authority: KeyPair, names: Iterable[str | IPv4Address]) -> KeyPai
     key = ec.generate_private_key(ec.SECP256R1())
     # X.520 gives a common name 64 characters; who checks names reads the alternative names (RFC 6125).
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(subjects[0])[:64])])
-    alternatives = [
-        x509.IPAddress(name) if isinstance(name, IPv4Address) else x509.DNSName(name) for name in subjects
-    ]
+    alternatives = [x509.IPAddress(name) if isinstance(name, IPv4Address) else x509.DNSName(name) for name in subjects]
     builder = (
         _builder(subject, ca.subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)

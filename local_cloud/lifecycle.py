@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +21,11 @@ from local_cloud.machines import control_groups, records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import NSPAWN_PROPAGATE, Machine
 from local_cloud.network import firewall, namespaces, resolver
+from local_cloud.toolchain.progress import Report, step
 
 DAEMON_PID = paths.CLOUD / "daemon.pid"
 DAEMON_LOG = paths.CLOUD / "log" / "daemon.log"
 READY_SECONDS = 30
-
-Report = Callable[[str], None]
 
 
 @contextmanager
@@ -47,16 +46,16 @@ def up(report: Report) -> None:
     for folder in (paths.CLOUD / "log", paths.OPERATOR / "state", paths.OPERATOR / "pulumi", paths.TOOLS_BIN):
         folder.mkdir(parents=True, exist_ok=True)
     paths.CLOUD.chmod(0o700)
-    with _step("droplets' image", report):
+    with step("droplets' image", report):
         ensure_image(report)
-    with _step("K3s release files", report):
-        _publish_k3s(report)
-    with _step("network", report):
+    with step("K3s release files", report):
+        _publish_k3s()
+    with step("network", report):
         namespaces.ensure_backbone()
         firewall.ensure()
         namespaces.ensure_host(namespaces.OPERATOR, (namespaces.person_link(addresses.OPERATOR),))
         namespaces.ensure_host(namespaces.OUTSIDER, (namespaces.person_link(addresses.OUTSIDER),))
-    with _step("API", report):
+    with step("API", report):
         credentials.token()
         credentials.passphrase()
         _give_to_caller(paths.STATE, paths.OPERATOR)
@@ -76,16 +75,16 @@ def down(report: Report, *, keep_state: bool) -> None:
     kept in this cloud's own backend: it describes nothing that still exists.
     """
     prerequisites.check()
-    with _step("API", report):
+    with step("API", report):
         processes.stop(DAEMON_PID, grace_seconds=20)
         daemon.READY.unlink(missing_ok=True)
     if keep_state:
-        with _step("orderly shutdown of machines and databases", report), ThreadPoolExecutor(16) as threads:
+        with step("orderly shutdown of machines and databases", report), ThreadPoolExecutor(16) as threads:
             ends = [threads.submit(Machine(spec.id).shut_down, spec) for spec in records.all_records()]
             ends += [threads.submit(Cluster(each).stop) for each in cluster_ids()]
             for end in ends:
                 end.result()
-    with _step("machines, databases, load balancers and network", report):
+    with step("machines, databases, load balancers and network", report):
         _sweep()
     if not keep_state:
         for folder in (paths.CLOUD, paths.OPERATOR / "state"):
@@ -158,11 +157,10 @@ def _start_daemon() -> None:
         time.sleep(processes.POLL_SECONDS)
 
 
-def _publish_k3s(report: Report) -> None:
+def _publish_k3s() -> None:
     # Imported here: building Kubernetes is no business of a cloud that is only asked for its status.
     from local_cloud.k3s import releases
 
-    del report
     releases.publish(daemon.DOWNLOADS)
 
 
@@ -175,10 +173,3 @@ def _give_to_caller(*folders: Path) -> None:
     for folder in folders[1:]:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, int(user), int(group), follow_symlinks=False)
-
-
-@contextmanager
-def _step(name: str, report: Report) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    report(f"{name}: {time.monotonic() - started:.1f} s")

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def image_key(distribution: str, codename: str, packages: Iterable[str], customi
 def ensure_image(report: Callable[[str], None]) -> Path:
     """The root folder of the image; builds it first (about a minute) if the cache has none. Safe to call in parallel.
 
-    `report` gets a line now and then while it builds. MachineRoomError says why a build failed.
+    `report` gets a line when it has to be built. MachineRoomError says why a build failed.
     """
     release = os_release(Path("/etc/os-release").read_text())
     distribution, codename = release.get("ID", ""), release.get("VERSION_CODENAME", "")
@@ -125,25 +124,21 @@ def _build(root: Path, distribution: str, codename: str, report: Callable[[str],
         str(unfinished),
         "-",
     ]
-    started = time.monotonic()
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True, env=_build_environment()
-        ) as build,
-    ):
-        assert build.stdin
-        build.stdin.write(sources)
-        build.stdin.close()
-        while True:
-            try:
-                code = build.wait(timeout=5)
-                break
-            except subprocess.TimeoutExpired:
-                seconds = time.monotonic() - started
-                report(f"building the droplets' image from {codename}'s packages, {seconds:.0f} s")
-                if seconds > BUILD_SECONDS:
-                    build.terminate()
+    report(f"building the droplets' image from {codename}'s packages; about a minute, once")
+    with log.open("w") as output:
+        try:
+            code = subprocess.run(
+                command,
+                input=sources,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=_build_environment(),
+                timeout=BUILD_SECONDS,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired as error:
+            raise MachineRoomError(f"mmdebstrap did not end within {BUILD_SECONDS} s; see {log}") from error
     if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
         raise MachineRoomError(f"mmdebstrap could not make the droplets' image (all of it in {log}):\n{tail}")
