@@ -120,10 +120,12 @@ class Machine:
             ],
             pid_file=self.pid_file,
             log=self.console_log,
-            # The second gives the machine its own /proc/sys/net to write; the rest of /proc/sys is this host's.
+            # VFS_WRITABLE: the machine's own /proc/sys/net is its to write; the rest of /proc/sys is this host's.
+            # LOCK: our pid file sees to it that a machine runs once, and a lock would outlive a power cut.
             environment={
                 "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+                "SYSTEMD_NSPAWN_LOCK": "0",
             },
             cgroups=groups,
         )
