@@ -1,0 +1,119 @@
+"""A Pulumi stack on the local cloud, driven as a person would: with the commands of bin/."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOCAL = str(CHECKOUT / "bin/local")
+LOCAL_CLOUD = str(CHECKOUT / "bin/local-cloud")
+PROJECT = "k3s-digitalocean"
+
+#: Far more than anything here takes, so that a hang ends as a failure with its output.
+COMMAND_SECONDS = 600
+
+
+class CommandFailed(AssertionError):
+    """A command ended with another status than the test wanted."""
+
+
+def run(*command: str, check: bool = True, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the checkout; its output in the failure, if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env={**os.environ, **environment},
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        raise CommandFailed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+    return done
+
+
+@dataclass
+class Stack:
+    """One stack. Its config file is the test's own and goes with it."""
+
+    name: str
+    config: dict[str, Any]
+
+    @property
+    def config_file(self) -> Path:
+        return CHECKOUT / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return CHECKOUT / "kubeconfig" / f"{self.name}.yaml"
+
+    def init(self) -> None:
+        """Make the stack, with its config."""
+        if self.config_file.exists():
+            self.pulumi("stack", "select", "--create", self.name)
+        else:
+            self.pulumi("stack", "init", self.name)
+        self.configure()
+
+    def configure(self, **changes: Any) -> None:
+        """Write the config file anew, with `changes` over what the test began with."""
+        written = yaml.safe_load(self.config_file.read_text()) if self.config_file.exists() else {}
+        written["config"] = {f"{PROJECT}:{key}": value for key, value in {**self.config, **changes}.items()}
+        self.config_file.write_text(yaml.safe_dump(written))
+
+    def remove(self) -> None:
+        """Forget the stack and its config file."""
+        self.pulumi("stack", "rm", "--yes", "--force", self.name, check=False)
+        self.config_file.unlink(missing_ok=True)
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return run(LOCAL, "pulumi", "--non-interactive", *arguments, check=check, PULUMI_STACK=self.name)
+
+    def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("up", "--yes", "--skip-preview", *arguments, check=check)
+
+    def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("preview", *arguments, check=check)
+
+    def destroy(self, *arguments: str) -> None:
+        self.pulumi("destroy", "--yes", "--skip-preview", *arguments)
+
+    def outputs(self) -> dict[str, Any]:
+        outputs: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets").stdout)
+        return outputs
+
+    def kubectl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """kubectl as a person runs it: through the load balancer or the droplet's address, with the kubeconfig."""
+        return run(LOCAL, "kubectl", "--request-timeout=10s", *arguments, check=check, PULUMI_STACK=self.name)
+
+    def nodes(self) -> dict[str, bool]:
+        """Every node's name, and whether it is Ready."""
+        items = json.loads(self.kubectl("get", "nodes", "--output", "json").stdout)["items"]
+        return {
+            item["metadata"]["name"]: any(
+                condition["type"] == "Ready" and condition["status"] == "True"
+                for condition in item["status"]["conditions"]
+            )
+            for item in items
+        }
+
+
+def wait_for(what: str, true: Any, seconds: float) -> float:
+    """Seconds until `true()` held; fails if it does not within `seconds`."""
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.2)
+    return time.monotonic() - began
