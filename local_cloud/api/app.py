@@ -67,14 +67,7 @@ def create_app(store: Store, room: MachineRoom, durations: Durations) -> Flask:
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
-    app.extensions[EXTENSION] = Cloud(
-        store=store,
-        work=Work(store, room, durations),
-        durations=durations,
-        faults=Faults(),
-        rate_limit=RateLimit(),
-        traffic=Traffic(store.path.with_name("requests.jsonl")),
-    )
+    app.extensions[EXTENSION] = new_cloud(store, room, durations)
     for module in RESOURCES:
         app.register_blueprint(module.routes)
     for endpoint, view in app.view_functions.items():
@@ -86,6 +79,18 @@ def create_app(store: Store, room: MachineRoom, durations: Durations) -> Flask:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
     return app
+
+
+def new_cloud(store: Store, room: MachineRoom, durations: Durations) -> Cloud:
+    """What an app serves: no faults, nothing counted or logged yet."""
+    return Cloud(
+        store=store,
+        work=Work(store, room, durations),
+        durations=durations,
+        faults=Faults(),
+        rate_limit=RateLimit(),
+        traffic=Traffic(store.path.with_name("requests.jsonl")),
+    )
 
 
 def resume(app: Flask) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -33,6 +34,15 @@ class Cloud:
     traffic: Traffic
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """Work that a call waits for. With `undo` it has to succeed."""
+
+    outcome: Outcome
+    seconds: float
+    undo: Callable[[], None] | None = None
+
+
 def the_cloud() -> Cloud:
     """The cloud that the current request is for."""
     cloud = current_app.extensions[EXTENSION]
@@ -45,22 +55,24 @@ def finish_before_answering(outcome: Outcome, seconds: float = 20.0) -> None:
 
     DigitalOcean answers first and works later; waiting a moment saves callers from races that prove nothing.
     """
-    g.unfinished.append((outcome, seconds, False))
+    g.unfinished.append(Unfinished(outcome, seconds))
 
 
-def succeed_before_answering(outcome: Outcome, seconds: float = 120.0) -> None:
-    """Like `finish_before_answering`, but a failure is answered with 500 and its message."""
-    g.unfinished.append((outcome, seconds, True))
+def succeed_before_answering(outcome: Outcome, undo: Callable[[], None], seconds: float = 120.0) -> None:
+    """Like `finish_before_answering`, but a failure is undone in the records and answered with 500 and its message."""
+    g.unfinished.append(Unfinished(outcome, seconds, undo))
 
 
 def wait_for_unfinished() -> None:
     """What the two functions above asked for. Raises ApiError 500 for work that had to succeed and did not."""
-    for outcome, seconds, must_succeed in g.unfinished:
+    for each in g.unfinished:
         try:
-            problem = outcome.result(timeout=seconds)
+            problem = each.outcome.result(timeout=each.seconds)
         except StillRunning:
-            problem = f"still under way after {seconds:.0f} s"
-        if problem and must_succeed:
+            problem = f"still under way after {each.seconds:.0f} s"
+        if problem and each.undo is not None:
+            with the_cloud().store.held():
+                each.undo()
             raise ApiError(500, "server_error", problem)
 
 

@@ -146,7 +146,7 @@ class Api:
 
     def vpc(self, **changes: Any) -> Any:
         body = {"name": "k3s-vpc-01", "region": "fra1", "ip_range": "10.10.10.0/24", **changes}
-        return self.ok("POST", "/v2/vpcs", body)["vpc"]
+        return self.ok("POST", "/v2/vpcs", {name: value for name, value in body.items() if value is not None})["vpc"]
 
     def droplet(self, name: str = "node-1", **changes: Any) -> Any:
         """A droplet that is made, as it is once active."""

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
-from local_cloud.api.app import create_app, shut_down
+from local_cloud.api.app import create_app, new_cloud, shut_down
+from local_cloud.api.cloud import EXTENSION
 from local_cloud.api.durations import Durations
+from local_cloud.api.no_machines import NoMachines
 from local_cloud.api.store import Store
 from tests.cloud.api_client import CONTROL_KEY, TOKEN, Api, RecordingRoom
 from tests.cloud.openapi import MISSING, Conformance, find_specification
@@ -35,9 +38,15 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """One for all tests, because its routes take long to compile; each test gives it a cloud of its own."""
+    return create_app(Store(tmp_path_factory.mktemp("unused") / "cloud.db"), NoMachines(), Durations.fast())
+
+
 @pytest.fixture
-def api(store: Store, room: RecordingRoom, conformance: Conformance) -> Iterator[Api]:
-    app = create_app(store, room, Durations.fast())
+def api(app: Flask, store: Store, room: RecordingRoom, conformance: Conformance) -> Iterator[Api]:
+    app.extensions[EXTENSION] = new_cloud(store, room, Durations.fast())
     yield Api(app, conformance)
     for gate in room.gates.values():
         gate.set()

@@ -175,7 +175,7 @@ class Conformance:
         """What of this call and its answer does not conform. Refused requests (4xx) may be as wrong as they like."""
         operation = self.operation(method, path)
         if operation is None:
-            return [] if status == 404 else [f"{method} {path} is not documented"]
+            return [] if status in (404, 405) else [f"{method} {path} is not documented"]
         found = list(operation.response_problems(status, response_body))
         if check_request:
             found += operation.request_problems(query, request_body)

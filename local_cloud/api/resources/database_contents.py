@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from flask import Blueprint, Response
 
@@ -47,7 +48,7 @@ def create_user(database_id: str) -> Response:
     plugin = _auth_plugin(database, body, "caching_sha2_password")
     user = DatabaseUser(name, new_password(), "normal", plugin)
     database.users.append(user)
-    _change(database)
+    _change(database, lambda: database.users.remove(user))
     return answer({"user": show_user(database, user)}, 201)
 
 
@@ -72,7 +73,7 @@ def delete_user(database_id: str, name: str) -> Response:
     if name == ADMINISTRATOR:
         raise forbidden("the default user can not be deleted")
     database.users.remove(user)
-    _change(database)
+    _change(database, lambda: database.users.append(user))
     return no_content()
 
 
@@ -80,9 +81,14 @@ def delete_user(database_id: str, name: str) -> Response:
 def reset_auth(database_id: str, name: str) -> Response:
     database, body = online_database(database_id), Body.of_request()
     user = _known_user(database, name)
+    former = user.auth_plugin, user.password
+
+    def undo() -> None:
+        user.auth_plugin, user.password = former
+
     user.auth_plugin = _auth_plugin(database, body, user.auth_plugin)
     user.password = new_password()
-    _change(database)
+    _change(database, undo)
     return answer({"user": show_user(database, user)})
 
 
@@ -99,7 +105,7 @@ def create_database(database_id: str) -> Response:
     if name in database.databases:
         raise unprocessable(f"database {name} already exists")
     database.databases.append(name)
-    _change(database)
+    _change(database, lambda: database.databases.remove(name))
     return answer({"db": {"name": name}}, 201)
 
 
@@ -118,15 +124,21 @@ def delete_database(database_id: str, name: str) -> Response:
     if name == FIRST_DATABASE:
         raise forbidden("the default database can not be deleted")
     database.databases.remove(name)
-    _change(database)
+    _change(database, lambda: database.databases.append(name))
     return no_content()
 
 
-def _change(database: Database) -> None:
-    """Whoever gets the answer may use what it says: so the change is made first, and failing is a failure."""
+def _change(database: Database, undo: Callable[[], None]) -> None:
+    """Whoever gets the answer may use what it says: so the change is made first, and if that fails there is none."""
     cloud = the_cloud()
     cloud.store.databases.save(database)
-    succeed_before_answering(cloud.work.change_database(database.id))
+
+    def restore() -> None:
+        undo()
+        if database.id in cloud.store.databases:
+            cloud.store.databases.save(database)
+
+    succeed_before_answering(cloud.work.change_database(database.id), restore)
 
 
 def _known_user(database: Database, name: str) -> DatabaseUser:

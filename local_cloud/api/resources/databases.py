@@ -163,7 +163,6 @@ def create_database() -> Response:
         raise unprocessable(
             "invalid cluster name: 3 to 63 lowercase letters, numbers and hyphens, starting with a letter"
         )
-    going = {departure.resource_id for departure in store.departures if departure.kind == "database"}
     if any(other.name == name for other in store.databases):
         raise unprocessable("cluster name is not available")
     engine, version = _engine(body)
@@ -177,7 +176,7 @@ def create_database() -> Response:
     project = project_for(store, body.text("project_id", ""))
     rules = _rules(store, body)
     tags = ensure_tags(store, body.texts("tags"))
-    domain = f"{name}-do-user-1-{len(going)}.b.db.ondigitalocean.com"
+    domain = f"{name}-do-user-1-0.b.db.ondigitalocean.com"
     database = Database(
         id=new_uuid(),
         name=name,
