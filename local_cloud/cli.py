@@ -179,7 +179,7 @@ def _shell(spec: DropletSpec, words: list[str]) -> None:
     init = Machine(spec.id).init_pid()
     if init is None:
         raise MachineRoomError(f"{spec.name} is off")
-    command = ["nsenter", f"--target={init}", "--all", "--wd=/root", "--", *(words or ["bash", "-l"])]
+    command = ["nsenter", f"--target={init}", "--all", "--wdns=/root", "--", *(words or ["bash", "-l"])]
     os.execvp(command[0], command)  # noqa: S606 - becomes the shell: the terminal is the person's
 
 
