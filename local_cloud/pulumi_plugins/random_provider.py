@@ -39,9 +39,10 @@ KEEPERS = optional(MapOf(Anything()), replace=True)
 class Kept(Resource):
     """A resource that lives in the state alone."""
 
+    def imported(self, id_: str) -> tuple[str, State]:
+        raise ProviderError("importing this kind of random resource is not stood in for")
+
     def read(self, call: Call, id_: str, prior: State) -> State | None:
-        if not prior:
-            raise ProviderError("importing this kind of random resource is not stood in for")
         return prior
 
     def update(self, call: Call, id_: str, old: State, new: State, changed: Collection[str]) -> None:
@@ -68,15 +69,11 @@ class RandomId(Kept):
     def create(self, call: Call, inputs: State) -> tuple[str, State]:
         return notations(secrets.token_bytes(inputs["byteLength"]), inputs.get("prefix", ""))
 
-    def read(self, call: Call, id_: str, prior: State) -> State | None:
-        if prior:
-            return prior
+    def imported(self, id_: str) -> tuple[str, State]:
         prefix, _, encoded = id_.rpartition(",")
         data = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        return {"byteLength": len(data), **({"prefix": prefix} if prefix else {}), **notations(data, prefix)[1]}
-
-    def import_id(self, id_: str) -> str:
-        return id_.rpartition(",")[2]
+        id_, state = notations(data, prefix)
+        return id_, {"byteLength": len(data), **({"prefix": prefix} if prefix else {}), **state}
 
 
 def notations(data: bytes, prefix: str) -> tuple[str, State]:

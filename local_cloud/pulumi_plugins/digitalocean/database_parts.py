@@ -126,9 +126,9 @@ class DatabaseUser(CloudResource):
         with call.locks.hold(f"database/{cluster}/users"):
             self.client.delete(f"/v2/databases/{cluster}/users/{segment(name)}")
 
-    def import_id(self, id_: str) -> str:
+    def imported(self, id_: str) -> tuple[str, State]:
         cluster, name = imported_parts(id_, "database user")
-        return f"{cluster}/user/{name}"
+        return f"{cluster}/user/{name}", {}
 
 
 def user_outputs(user: Mapping[str, Any]) -> State:
@@ -165,9 +165,9 @@ class DatabaseDb(CloudResource):
         cluster, name = id_.split("/database/", 1)
         self.client.delete(f"/v2/databases/{cluster}/dbs/{segment(name)}")
 
-    def import_id(self, id_: str) -> str:
+    def imported(self, id_: str) -> tuple[str, State]:
         cluster, name = imported_parts(id_, "database")
-        return f"{cluster}/database/{name}"
+        return f"{cluster}/database/{name}", {}
 
 
 TRUSTED_SOURCE = Record(
@@ -192,7 +192,7 @@ class DatabaseFirewall(CloudResource):
 
     def create(self, call: Call, inputs: State) -> tuple[str, State]:
         self.put(inputs["clusterId"], inputs["rules"])
-        return self.import_id(inputs["clusterId"]), {}
+        return firewall_id(inputs["clusterId"]), {}
 
     def read(self, call: Call, id_: str, prior: State) -> State | None:
         cluster = id_[:UUID_LENGTH]
@@ -225,8 +225,13 @@ class DatabaseFirewall(CloudResource):
         body = [{"type": rule["type"], "value": rule["value"]} for rule in rules]
         self.client.put(f"/v2/databases/{cluster}/firewall", {"rules": body})
 
-    def import_id(self, id_: str) -> str:
-        return f"{id_}-{uuid.uuid4().hex[:26]}"
+    def imported(self, id_: str) -> tuple[str, State]:
+        return firewall_id(id_), {}
+
+
+def firewall_id(cluster: str) -> str:
+    """A new id; the API has none, because a cluster has one set of trusted sources."""
+    return f"{cluster}-{uuid.uuid4().hex[:26]}"
 
 
 class DatabaseConnectionPool(CloudResource):
@@ -266,8 +271,8 @@ class DatabaseConnectionPool(CloudResource):
         cluster, name = id_.split("/", 1)
         self.client.delete(f"/v2/databases/{cluster}/pools/{segment(name)}")
 
-    def import_id(self, id_: str) -> str:
-        return "/".join(imported_parts(id_, "connection pool"))
+    def imported(self, id_: str) -> tuple[str, State]:
+        return "/".join(imported_parts(id_, "connection pool")), {}
 
 
 def pool_outputs(pool: Mapping[str, Any], prior: Mapping[str, Any]) -> State:

@@ -126,7 +126,7 @@ class DatabasePostgresqlConfig(CloudResource):
 
     def create(self, call: Call, inputs: State) -> tuple[str, State]:
         self.client.patch(f"/v2/databases/{inputs['clusterId']}/config", {"config": config_body(inputs)})
-        return self.import_id(inputs["clusterId"]), {}
+        return inputs["clusterId"] + ID_SUFFIX, {}
 
     def read(self, call: Call, id_: str, prior: State) -> State | None:
         cluster = id_.removesuffix(ID_SUFFIX)
@@ -140,8 +140,8 @@ class DatabasePostgresqlConfig(CloudResource):
     def delete(self, call: Call, id_: str, state: State) -> None:
         """There is nothing to delete."""
 
-    def import_id(self, id_: str) -> str:
-        return id_ + ID_SUFFIX
+    def imported(self, id_: str) -> tuple[str, State]:
+        return id_ + ID_SUFFIX, {}
 
 
 def api_name(key: str) -> str:

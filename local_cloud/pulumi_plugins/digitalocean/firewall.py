@@ -112,8 +112,8 @@ def firewall_body(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def rule_body(rule: Mapping[str, Any], side: str, key: str) -> dict[str, Any]:
     peers = {name: rule[side + part] for part, name in PEERS.items() if rule.get(side + part)}
-    ports = {"ports": rule["portRange"]} if rule.get("portRange") else {}
-    return {"protocol": rule["protocol"], **ports, key: peers}
+    # "For ICMP rules this parameter will always return 0", says the API's description, and requires it.
+    return {"protocol": rule["protocol"], "ports": rule.get("portRange") or "0", key: peers}
 
 
 def firewall_outputs(firewall: Mapping[str, Any]) -> State:

@@ -328,7 +328,7 @@ def health_check_outputs(check: Mapping[str, Any]) -> State:
     return {
         "protocol": check["protocol"],
         "port": check["port"],
-        "path": check.get("path", ""),
+        **({"path": check["path"]} if check.get("path") else {}),
         "checkIntervalSeconds": check["check_interval_seconds"],
         "responseTimeoutSeconds": check["response_timeout_seconds"],
         "unhealthyThreshold": check["unhealthy_threshold"],

@@ -84,7 +84,7 @@ class Project(CloudResource):
             move(self.client, id_, old.get("resources") or [], new.get("resources") or [])
 
     def delete(self, call: Call, id_: str, state: State) -> None:
-        assign(self.client, "default", state.get("resources") or [])
+        release(self.client, id_, state.get("resources") or [])
 
         def gone() -> bool | None:
             try:
@@ -127,7 +127,7 @@ class ProjectResources(CloudResource):
 
     def delete(self, call: Call, id_: str, state: State) -> None:
         if self.client.find(f"/v2/projects/{id_}") is not None:
-            assign(self.client, "default", state.get("resources") or [])
+            release(self.client, id_, state.get("resources") or [])
 
 
 def project_outputs(project: State) -> State:
@@ -164,5 +164,11 @@ def assign(client: Client, project: str, urns: Iterable[Any]) -> None:
 def move(client: Client, project: str, old: Iterable[str], new: Iterable[str]) -> None:
     """Bring a project's resources from `old` to `new`; what it loses goes to the default project."""
     before, after = set(old), set(new)
-    assign(client, "default", sorted(before - after))
+    release(client, project, before - after)
     assign(client, project, sorted(after - before))
+
+
+def release(client: Client, project: str, urns: Iterable[str]) -> None:
+    """Move to the default project those of `urns` that are still in `project`: the others are gone by now."""
+    if wanted := set(urns):
+        assign(client, "default", sorted(wanted & set(resource_urns(client, project))))

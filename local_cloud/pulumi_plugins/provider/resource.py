@@ -108,9 +108,9 @@ class Resource(ABC):
     def delete(self, call: Call, id_: str, state: State) -> None:
         """Remove it; nothing to do if it is gone."""
 
-    def import_id(self, id_: str) -> str:
-        """The id in the state for the id that a person gave to `pulumi import`."""
-        return id_
+    def imported(self, id_: str) -> tuple[str, State]:
+        """The id in the state, and what is known already, for the id that a person gave to `pulumi import`."""
+        return id_, {}
 
 
 class Function(ABC):

@@ -19,7 +19,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provid
 
 from local_cloud.pulumi_plugins.provider.checking import automatic_name, check, check_record, given_inputs
 from local_cloud.pulumi_plugins.provider.differing import Kind, changes, deletes_before_replace, same
-from local_cloud.pulumi_plugins.provider.properties import Properties, Source
+from local_cloud.pulumi_plugins.provider.properties import Properties, Property, Source
 from local_cloud.pulumi_plugins.provider.resource import Call, Function, Locks, ProviderError, Resource, State
 from local_cloud.pulumi_plugins.provider.wire import UNKNOWN, Secret, Unknown, from_struct, has_unknown, to_struct
 
@@ -142,8 +142,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
         resource = self.resource(request, context)
         state, inputs = from_struct(request.properties), from_struct(request.inputs)
-        id_ = request.id if state else resource.import_id(request.id)
+        id_ = request.id
         try:
+            if not state:
+                id_, state = resource.imported(request.id)
             found = resource.read(self.call(request), id_, state)
         except ProviderError as error:
             self.fail(context, str(error))
@@ -298,13 +300,18 @@ def outputs(properties: Properties, state: Mapping[str, Any]) -> Any:
     return to_struct(marked)
 
 
+def is_own_form(prop: Property, value: Any) -> bool:
+    """Whether the state keeps the value itself, and not only a digest of it."""
+    return prop.stored is None or prop.stored(value) == value
+
+
 def refreshed_inputs(properties: Properties, state: State, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs that would give `state`: those known before, brought up to date; on import all that are set."""
     if not inputs:
         return {
             key: state[key]
             for key, prop in properties.items()
-            if prop.given and prop.stored is None and state.get(key) not in (None, "", [], {})
+            if prop.given and state.get(key) not in (None, "", [], {}) and is_own_form(prop, state[key])
         }
     fresh = dict(inputs)
     for key in given_inputs(inputs):
