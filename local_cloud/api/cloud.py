@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -36,11 +35,11 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Work that a call waits for. With `undo` it has to succeed."""
+    """Work that a call waits for."""
 
     outcome: Outcome
     seconds: float
-    undo: Callable[[], None] | None = None
+    must_succeed: bool = False
 
 
 def the_cloud() -> Cloud:
@@ -58,9 +57,9 @@ def finish_before_answering(outcome: Outcome, seconds: float = 20.0) -> None:
     g.unfinished.append(Unfinished(outcome, seconds))
 
 
-def succeed_before_answering(outcome: Outcome, undo: Callable[[], None], seconds: float = 120.0) -> None:
-    """Like `finish_before_answering`, but a failure is undone in the records and answered with 500 and its message."""
-    g.unfinished.append(Unfinished(outcome, seconds, undo))
+def succeed_before_answering(outcome: Outcome, seconds: float = 120.0) -> None:
+    """Like `finish_before_answering`, but a failure is answered with 500 and its message."""
+    g.unfinished.append(Unfinished(outcome, seconds, must_succeed=True))
 
 
 def wait_for_unfinished() -> None:
@@ -70,9 +69,7 @@ def wait_for_unfinished() -> None:
             problem = each.outcome.result(timeout=each.seconds)
         except StillRunning:
             problem = f"still under way after {each.seconds:.0f} s"
-        if problem and each.undo is not None:
-            with the_cloud().store.held():
-                each.undo()
+        if problem and each.must_succeed:
             raise ApiError(500, "server_error", problem)
 
 

@@ -55,9 +55,9 @@ class Work:
     def create_database(self, database_id: str) -> Outcome:
         return self._hand_over(f"create database {database_id}", lambda: self._bring_up_database(database_id))
 
-    def change_database(self, database_id: str) -> Outcome:
-        """Bring users, databases, size and version to what the record says."""
-        return self._hand_over(f"change database {database_id}", lambda: self._change_database(database_id))
+    def change_database(self, database_id: str, undo: Callable[[], None]) -> Outcome:
+        """Bring users, databases, size and version to what the record says; `undo` the record where that fails."""
+        return self._hand_over(f"change database {database_id}", lambda: self._change_database(database_id, undo))
 
     def create_load_balancer(self, balancer_id: str) -> Outcome:
         return self._hand_over(f"create load balancer {balancer_id}", lambda: self._create_load_balancer(balancer_id))
@@ -231,25 +231,30 @@ class Work:
         problem = self._ensure_database(database_id)
         if creating and not self._take_time(began, self._durations.database):
             return None
-        return problem or self._set_online(database_id)
+        if problem is None:
+            self._set_online(database_id)
+        return problem
 
-    def _change_database(self, database_id: str) -> str | None:
+    def _change_database(self, database_id: str, undo: Callable[[], None]) -> str | None:
         began = time.monotonic()
         problem = self._ensure_database(database_id)
         with self._store.held() as store:
             database = store.databases.get(database_id)
             slow = database is not None and database.status in ("resizing", "migrating")
-        if slow and not self._take_time(began, self._durations.database):
+        if slow and problem is None and not self._take_time(began, self._durations.database):
             return None
-        return problem or self._set_online(database_id)
+        if problem:
+            with self._store.held():
+                undo()
+        self._set_online(database_id)
+        return problem
 
-    def _set_online(self, database_id: str) -> str | None:
+    def _set_online(self, database_id: str) -> None:
         with self._store.held() as store:
             database = store.databases.get(database_id)
             if database is not None:
                 database.status = "online"
                 store.databases.save(database)
-        return None
 
     def _ensure_database(self, database_id: str) -> str | None:
         key = f"database:{database_id}"
@@ -263,6 +268,8 @@ class Work:
                 self._apply_network()
                 facts = self._room.ensure_database(spec)
             except MachineRoomError as error:
+                # It may be half changed: whatever is wanted next is asked for again.
+                self._ensured.pop(key, None)
                 return str(error)
             self._ensured[key] = spec
             with self._store.held() as store:
@@ -301,6 +308,7 @@ class Work:
                 self._apply_network()
                 self._room.ensure_load_balancer(spec)
             except MachineRoomError as error:
+                self._ensured.pop(key, None)
                 return str(error)
             self._ensured[key] = spec
         return None

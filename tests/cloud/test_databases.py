@@ -146,6 +146,19 @@ def test_a_cluster_is_upgraded_and_never_downgraded(api: Api, room: RecordingRoo
     assert "only be upgraded" in api.refused(422, "PUT", f"{where}/upgrade", {"version": "16"})
 
 
+@pytest.mark.parametrize(
+    ("part", "body"), [("resize", {"size": "db-s-2vcpu-4gb", "num_nodes": 1}), ("upgrade", {"version": "18"})]
+)
+def test_a_change_that_fails_leaves_the_cluster_as_it_was(
+    api: Api, room: RecordingRoom, part: str, body: dict[str, Any]
+) -> None:
+    database = api.database()
+    room.failing.add("ensure_database")
+    api.ok("PUT", f"/v2/databases/{database['id']}/{part}", body)
+    api.settle()
+    assert api.ok("GET", f"/v2/databases/{database['id']}")["database"] == database
+
+
 def test_rules_keep_their_ids_when_set_again(api: Api) -> None:
     where = f"/v2/databases/{api.database()['id']}/firewall"
     first = {"type": "ip_addr", "value": "192.0.2.1"}

@@ -84,7 +84,7 @@ def test_slug_and_number_of_nodes_say_the_same(api: Api) -> None:
         ({"health_check": {**CHECK, "unhealthy_threshold": 11}}, "unhealthy_threshold must be between 2 and 10"),
         ({"health_check": {**CHECK, "protocol": "http", "path": "x"}}, "path must start with /"),
         ({"size": "lb-huge"}, "size must be one of"),
-        ({"size_unit": 2}, "either size or size_unit"),
+        ({"size_unit": 3}, "size and size_unit contradict"),
         ({"region": "mars1"}, "does not exist"),
         ({"droplet_ids": [1], "tag": ""}, "could not find droplet 1"),
         ({"firewall": {"allow": ["1.2.3.4"]}}, "give ip:1.2.3.4"),
@@ -106,6 +106,15 @@ def test_tag_and_droplets_exclude_each_other(api: Api) -> None:
     droplet = api.droplet()
     body = load_balancer_request(tag="x", droplet_ids=[droplet["id"]])
     assert "either tag or droplet_ids" in api.refused(422, "POST", "/v2/load_balancers", body)
+
+
+def test_what_was_answered_can_be_sent_back(api: Api, room: RecordingRoom) -> None:
+    """Clients read, change one thing, and send all of it back."""
+    balancer = api.load_balancer()
+    body = {**balancer, "region": "fra1", "name": "renamed"}
+    del body["droplet_ids"]
+    changed = api.ok("PUT", f"/v2/load_balancers/{balancer['id']}", body)["load_balancer"]
+    assert {key for key in balancer if balancer[key] != changed[key]} == {"name"}
 
 
 def test_names_are_used_once(api: Api) -> None:

@@ -132,13 +132,7 @@ def _change(database: Database, undo: Callable[[], None]) -> None:
     """Whoever gets the answer may use what it says: so the change is made first, and if that fails there is none."""
     cloud = the_cloud()
     cloud.store.databases.save(database)
-
-    def restore() -> None:
-        undo()
-        if database.id in cloud.store.databases:
-            cloud.store.databases.save(database)
-
-    succeed_before_answering(cloud.work.change_database(database.id), restore)
+    succeed_before_answering(cloud.work.change_database(database.id, undo))
 
 
 def _known_user(database: Database, name: str) -> DatabaseUser:

@@ -95,7 +95,6 @@ def show_database(database: Database) -> Json:
         "name": database.name,
         "engine": database.engine,
         "version": database.version,
-        "semantic_version": f"{database.version}.0",
         "num_nodes": database.num_nodes,
         "size": database.size,
         "region": database.region,
@@ -248,10 +247,15 @@ def resize(database_id: str) -> Response:
     if DATABASE_SIZES[size].memory < DATABASE_SIZES[database.size].memory:
         raise unprocessable("a cluster can not be resized to a smaller size")
     storage = max(database.storage_size_mib, _storage(body, size))
+    former = database.size, database.num_nodes, database.storage_size_mib
+
+    def undo() -> None:
+        database.size, database.num_nodes, database.storage_size_mib = former
+
     database.size, database.num_nodes, database.storage_size_mib = size, nodes, storage
     database.status = "resizing"
     cloud.store.databases.save(database)
-    cloud.work.change_database(database.id)
+    cloud.work.change_database(database.id, undo)
     return Response(status=202)
 
 
@@ -263,9 +267,14 @@ def upgrade(database_id: str) -> Response:
         raise unprocessable(f"invalid version {version!r} for {database.engine}")
     if int(version) <= int(database.version):
         raise unprocessable(f"a cluster can only be upgraded: it has version {database.version}")
+    former = database.version
+
+    def undo() -> None:
+        database.version = former
+
     database.version, database.status = version, "migrating"
     cloud.store.databases.save(database)
-    cloud.work.change_database(database.id)
+    cloud.work.change_database(database.id, undo)
     return no_content()
 
 

@@ -253,13 +253,16 @@ def _refuse_what_is_not_here(body: Body) -> None:
 
 
 def _size_unit(body: Body, region: str) -> int:
+    slug = body.text("size", "")
     if body.has("size_unit") and body.fields["size_unit"] != 0:
-        if body.text("size", ""):
-            raise unprocessable("give either size or size_unit, not both")
+        units = body.number("size_unit", 1, 1, 100)
+        # Answers hold both, and clients send back what they were answered: both may be there if they agree.
+        if slug and slug != size_slug(units):
+            raise unprocessable("size and size_unit contradict each other: give one of them")
         if region in SLUG_ONLY_REGIONS:
             raise unprocessable(f"size_unit is not available in {region}: give size")
-        return body.number("size_unit", 1, 1, 100)
-    slug = body.text("size", "") or "lb-small"
+        return units
+    slug = slug or "lb-small"
     if slug not in SIZE_UNITS:
         raise unprocessable(f"size must be one of {', '.join(SIZE_UNITS)}")
     return SIZE_UNITS[slug]
@@ -314,8 +317,8 @@ def _health_check(body: Body) -> HealthCheck:
         path="" if protocol == "tcp" else path,
         check_interval_seconds=body.number("check_interval_seconds", 10, 3, 300),
         response_timeout_seconds=body.number("response_timeout_seconds", 5, 3, 300),
-        unhealthy_threshold=body.number("unhealthy_threshold", 3, 2, 10),
-        healthy_threshold=body.number("healthy_threshold", 5, 2, 10),
+        unhealthy_threshold=body.number("unhealthy_threshold", 5, 2, 10),
+        healthy_threshold=body.number("healthy_threshold", 3, 2, 10),
     )
 
 
