@@ -57,7 +57,7 @@ def digitalocean(digitalocean_process: Plugin, cloud: CloudServer) -> Plugin:
     return digitalocean_process
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def random_plugin() -> Iterator[Plugin]:
     plugin = Plugin("random", {})
     try:

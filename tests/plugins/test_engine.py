@@ -23,10 +23,13 @@ from tests.plugins.plugin_process import BIN
 PROGRAMS = Path(__file__).parent / "programs"
 CLI = paths.TOOLS_BIN / "pulumi"
 
-pytestmark = pytest.mark.skipif(
-    not (CLI.exists() or shutil.which("pulumi", path=path_without_tools())),
-    reason="no pulumi CLI: python -m local_cloud.toolchain makes one",
-)
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        not (CLI.exists() or shutil.which("pulumi", path=path_without_tools())),
+        reason="no pulumi CLI: python -m local_cloud.toolchain makes one",
+    ),
+]
 
 
 class Engine:
