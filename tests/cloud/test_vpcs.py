@@ -56,6 +56,14 @@ def test_a_vpc_with_members_stays(api: Api, room: RecordingRoom) -> None:
     api.vpc()
 
 
+def test_a_vpc_stays_until_its_last_machine_is_really_gone(api: Api, room: RecordingRoom) -> None:
+    vpc = api.vpc()
+    droplet = api.droplet(vpc_uuid=vpc["id"])
+    room.failing.add("destroy_droplet")
+    api.ok("DELETE", f"/v2/droplets/{droplet['id']}")
+    assert "members" in api.refused(409, "DELETE", f"/v2/vpcs/{vpc['id']}")
+
+
 def test_a_default_vpc_can_not_be_deleted(api: Api) -> None:
     droplet = api.droplet()
     api.ok("DELETE", f"/v2/droplets/{droplet['id']}")
