@@ -7,7 +7,7 @@ set -eu
 . /etc/k3s-first-boot.env
 
 installer=/usr/local/lib/k3s-installer.sh
-attempts=10
+attempts=5
 
 # A fresh droplet may be faster than its network, and downloads fail now and then.
 attempt=1
@@ -18,7 +18,7 @@ until curl --fail --silent --show-error --location --max-time 60 --output "$inst
         echo "K3s $K3S_VERSION could not be installed in $attempts attempts" >&2
         exit 1
     fi
-    echo "attempt $attempt to install K3s $K3S_VERSION failed; trying again in 6 s" >&2
+    echo "attempt $attempt to install K3s $K3S_VERSION failed; trying again in 5 s" >&2
     attempt=$((attempt + 1))
-    sleep 6
+    sleep 5
 done

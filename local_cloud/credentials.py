@@ -25,8 +25,12 @@ def control_key() -> str:
 
 
 def passphrase() -> str:
-    """What Pulumi's file backend encrypts secrets with; made at the first call."""
-    return _kept(PASSPHRASE, lambda: secrets.token_urlsafe(24))
+    """What Pulumi's file backend encrypts secrets with.
+
+    It is the same in every checkout, so that Pulumi.local.yaml, which holds a salt made for it, can be committed; the
+    state that it encrypts lies in a folder that only its owner can enter.
+    """
+    return _kept(PASSPHRASE, lambda: "local")
 
 
 def _kept(file: Path, make: Callable[[], str]) -> str:

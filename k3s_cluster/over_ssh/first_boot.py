@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from cloud_init import FIRST_BOOT_SCRIPT
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.progress import Progress
 
@@ -14,7 +15,9 @@ POLL_SECONDS = 1
 
 
 def wait_for_first_boot(connection: Connection, progress: Progress) -> None:
-    """Return when cloud-init has ended. Raises NodeError with the end of its log if it failed or takes too long.
+    """Return when cloud-init has ended well. Raises NodeError with the end of its log if it takes too long.
+
+    Where it failed, our script is run once more: what kept it from downloading may be over. NodeError if it is not.
 
     Source: cloudinit.readthedocs.io/en/latest/reference/cli.html#status.
     """
@@ -29,7 +32,9 @@ def wait_for_first_boot(connection: Connection, progress: Progress) -> None:
         if status in ("done", "disabled"):
             return
         if status.startswith("error"):
-            raise NodeError(f"first boot of {connection.target.host} failed; the end of its log:\n{_log(connection)}")
+            progress("repeating the first boot's script")
+            connection.run(FIRST_BOOT_SCRIPT, timeout=FIRST_BOOT_DEADLINE_SECONDS)
+            return
         progress("waiting for cloud-init")
         time.sleep(POLL_SECONDS)
     raise NodeError(

@@ -65,7 +65,7 @@ class Cluster:
             self._initialise(spec, authority)
         (home / "data" / "postgresql.auto.conf").write_text(server_settings(spec))
         self.start()
-        self._sql("postgres", "\n".join(role_statements(spec)))
+        self.sql("postgres", "\n".join(role_statements(spec)))
         self._ensure_databases(spec)
         return DatabaseFacts(authority.certificate)
 
@@ -85,7 +85,7 @@ class Cluster:
         until = time.monotonic() + START_SECONDS
         while True:
             try:
-                self._sql("postgres", "SELECT 1;")
+                self.sql("postgres", "SELECT 1;")
                 return
             except MachineRoomError as error:
                 if not self.is_on() or time.monotonic() > until:
@@ -127,29 +127,29 @@ class Cluster:
 
     def _ensure_databases(self, spec: DatabaseSpec) -> None:
         administrator = spec.users[0].name
-        have = set(self._sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate;").split()) - {
+        have = set(self.sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate;").split()) - {
             "postgres"
         }
         for name in sorted(set(spec.databases) - have):
-            self._sql("postgres", f"CREATE DATABASE {identifier(name)} OWNER {identifier(administrator)};")
+            self.sql("postgres", f"CREATE DATABASE {identifier(name)} OWNER {identifier(administrator)};")
         for name in sorted(have - set(spec.databases)):
-            self._sql("postgres", f"DROP DATABASE {identifier(name)} WITH (FORCE);")
+            self.sql("postgres", f"DROP DATABASE {identifier(name)} WITH (FORCE);")
         # Only now: a role that owned something in a dropped database can go.
         wanted = {user.name for user in spec.users}
         for name in sorted(self._marked_roles() - wanted):
             for database in (*spec.databases, "postgres"):
-                self._sql(
+                self.sql(
                     database,
                     f"REASSIGN OWNED BY {identifier(name)} TO {identifier(administrator)};"
                     f" DROP OWNED BY {identifier(name)};",
                 )
-            self._sql("postgres", f"DROP ROLE {identifier(name)};")
+            self.sql("postgres", f"DROP ROLE {identifier(name)};")
 
     def _marked_roles(self) -> set[str]:
         query = f"SELECT rolname FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = {literal(MARK)};"  # noqa: S608
-        return set(self._sql("postgres", query).split())
+        return set(self.sql("postgres", query).split())
 
-    def _sql(self, database: str, statements: str) -> str:
+    def sql(self, database: str, statements: str) -> str:
         """Run statements as the superuser, over the socket that only this machine's root can reach."""
         return run(
             self._in_its_place(

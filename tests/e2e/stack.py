@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from local_cloud import control
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL = str(CHECKOUT / "bin/local")
 LOCAL_CLOUD = str(CHECKOUT / "bin/local-cloud")
@@ -117,3 +119,15 @@ def wait_for(what: str, true: Any, seconds: float) -> float:
             raise AssertionError(f"{what}: not within {seconds} s")
         time.sleep(0.2)
     return time.monotonic() - began
+
+
+def rented() -> dict[str, list[str]]:
+    """Names of what the account has, by kind, as the cloud itself sees it; empty kinds left out."""
+    state: dict[str, Any] = control.call("GET", "state")
+    return {kind: found["names"] for kind, found in state.items() if found["names"]}
+
+
+def rented_with_prefix(prefix: str) -> list[str]:
+    """Names of everything in the account whose name begins with `prefix`, and of what is not quite gone yet."""
+    found = rented()
+    return [name for names in found.values() for name in names if name.startswith(prefix)] + found.get("departing", [])

@@ -1,0 +1,209 @@
+"""The highly available cluster: 2 servers, 1 agent, Postgres, a load balancer."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import brought_up
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run, wait_for
+
+PREFIX = "e2e-ha"
+INTERVAL, UNHEALTHY = 3, 2
+#: A request that is under way when a server dies waits for a connection that never comes; HAProxy gives it 3 s.
+CONNECT_SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    yield from brought_up(
+        Stack(
+            "e2e-ha",
+            {
+                "topology": "ha",
+                "namePrefix": PREFIX,
+                "vpcCidr": "10.20.0.0/24",
+                "healthCheckInterval": INTERVAL,
+                "healthCheckHealthy": 2,
+                "healthCheckUnhealthy": UNHEALTHY,
+            },
+        )
+    )
+
+
+def database_id(stack: Stack) -> str:
+    exported = json.loads(stack.pulumi("stack", "export").stdout)
+    (cluster,) = (
+        resource
+        for resource in exported["deployment"]["resources"]
+        if resource["type"] == "digitalocean:index/databaseCluster:DatabaseCluster"
+    )
+    return str(cluster["id"])
+
+
+def available(stack: Stack, deployment: str) -> int:
+    found = json.loads(stack.kubectl("get", "deployment", deployment, "--output", "json").stdout)
+    return int(found["status"].get("availableReplicas", 0))
+
+
+def test_three_nodes_are_ready_through_the_load_balancer(stack: Stack) -> None:
+    outputs = stack.outputs()
+    names = [node["name"] for node in (*outputs["servers"], *outputs["agents"])]
+    assert stack.nodes() == dict.fromkeys(names, True)
+    assert len(names) == 3
+    server = yaml.safe_load(stack.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    assert server == outputs["apiEndpoint"]
+    assert not any(node["publicAddress"] in server for node in outputs["servers"])
+
+
+def test_nothing_changes_after_up(stack: Stack) -> None:
+    stack.preview("--expect-no-changes")
+
+
+def test_nothing_has_drifted_after_up(stack: Stack) -> None:
+    stack.preview("--refresh", "--expect-no-changes")
+
+
+def test_kubeconfig_is_private_and_bears_the_stack_s_name(stack: Stack) -> None:
+    assert stat.S_IMODE(stack.kubeconfig.stat().st_mode) == 0o600
+    assert stack.kubectl("config", "current-context").stdout.strip() == stack.name
+
+
+def test_kubectl_verifies_the_servers_certificate(stack: Stack, tmp_path: Path) -> None:
+    config = yaml.safe_load(stack.kubeconfig.read_text())
+    assert "insecure-skip-tls-verify" not in config["clusters"][0]["cluster"]
+    # With another authority in its place, the same file must not be believed.
+    key, authority = tmp_path / "key.pem", tmp_path / "ca.pem"
+    run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-subj", "/CN=another", "-keyout", str(key), "-out", str(authority)),
+    )
+    del config["clusters"][0]["cluster"]["certificate-authority-data"]
+    config["clusters"][0]["cluster"]["certificate-authority"] = str(authority)
+    other = tmp_path / "kubeconfig.yaml"
+    other.write_text(yaml.safe_dump(config))
+    refused = run(LOCAL, "kubectl", "--kubeconfig", str(other), "get", "nodes", check=False)
+    assert refused.returncode != 0
+    assert "certificate signed by unknown authority" in refused.stdout
+
+
+def test_a_deployment_becomes_available_and_its_rows_are_in_postgres(stack: Stack) -> None:
+    stack.kubectl("create", "deployment", "web", "--image=nginx", "--replicas=3")
+    stack.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    assert available(stack, "web") == 3
+    query = "SELECT count(*) FROM kine WHERE name = '/registry/deployments/default/web'"
+    counted = run(LOCAL_CLOUD, "sql", "--cluster", database_id(stack), "k3s", query).stdout.strip()
+    assert int(counted) >= 1
+
+
+def test_secrets_are_encrypted_in_the_datastore(stack: Stack) -> None:
+    stack.kubectl("create", "secret", "generic", "hidden", "--from-literal=word=plainly-visible")
+    query = (
+        "SELECT encode(value, 'escape') FROM kine WHERE name = '/registry/secrets/default/hidden' "
+        "ORDER BY id DESC LIMIT 1"
+    )
+    row = run(LOCAL_CLOUD, "sql", "--cluster", database_id(stack), "k3s", query).stdout
+    assert row.startswith("k8s:enc:")
+    assert "plainly-visible" not in row
+
+
+def test_a_drained_node_s_pods_move(stack: Stack) -> None:
+    pods = json.loads(stack.kubectl("get", "pods", "--selector=app=web", "--output", "json").stdout)["items"]
+    node = pods[0]["spec"]["nodeName"]
+    stack.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+    stack.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    pods = json.loads(stack.kubectl("get", "pods", "--selector=app=web", "--output", "json").stdout)["items"]
+    running = [pod["spec"]["nodeName"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    assert len(running) == 3
+    assert node not in running
+    stack.kubectl("uncordon", node)
+
+
+def test_the_ssh_command_works_as_printed(stack: Stack) -> None:
+    command = stack.outputs()["sshCommand"] + " hostname"
+    script = f'eval "$(ssh-agent)" >/dev/null; {command}; status=$?; ssh-agent -k >/dev/null; exit $status'
+    done = run(LOCAL, "bash", "-c", script, PULUMI_STACK=stack.name)
+    assert done.stdout.strip().endswith(stack.outputs()["servers"][0]["name"])
+
+
+def test_only_servers_reach_the_database(stack: Stack) -> None:
+    outputs = stack.outputs()
+    host = outputs["datastore"]["host"]
+
+    def reaches(droplet: str) -> bool:
+        probe = f"exec 3<>/dev/tcp/{host}/25060"
+        return run(LOCAL_CLOUD, "shell", droplet, "timeout", "3", "bash", "-c", probe, check=False).returncode == 0
+
+    assert [reaches(server["name"]) for server in outputs["servers"]] == [True, True]
+    assert [reaches(agent["name"]) for agent in outputs["agents"]] == [False]
+
+
+def test_servers_api_is_closed_to_everyone_but_the_vpc_and_the_load_balancer(stack: Stack) -> None:
+    outputs = stack.outputs()
+    balancer = outputs["apiEndpoint"].removeprefix("https://").partition(":")[0]
+
+    def is_open(address: str, port: int) -> bool:
+        probe = f"exec 3<>/dev/tcp/{address}/{port}"
+        return run(LOCAL, "--as", "outsider", "timeout", "2", "bash", "-c", probe, check=False).returncode == 0
+
+    assert is_open(balancer, 6443)
+    for server in outputs["servers"]:
+        assert not is_open(server["publicAddress"], 6443)
+        assert is_open(server["publicAddress"], 22)
+
+
+def test_droplets_load_balancer_and_database_belong_to_the_project(stack: Stack) -> None:
+    exported = json.loads(stack.pulumi("stack", "export").stdout)
+    by_type = {resource["type"]: resource for resource in exported["deployment"]["resources"]}
+    project = by_type["digitalocean:index/project:Project"]["id"]
+    listed = json.loads(
+        run(
+            *(LOCAL, "bash", "-c"),
+            'curl -s -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" '
+            f'"$DIGITALOCEAN_API_URL/v2/projects/{project}/resources"',
+        ).stdout
+    )
+    kinds = sorted(resource["urn"].split(":")[1] for resource in listed["resources"])
+    assert kinds == ["dbaas", "droplet", "droplet", "droplet", "loadbalancer"]
+
+
+def test_the_api_answers_through_the_other_server_when_one_dies(stack: Stack) -> None:
+    server = stack.outputs()["servers"][0]["name"]
+    run(LOCAL_CLOUD, "fault", "kill", server)
+    try:
+        seconds = wait_for(
+            "kubectl through the load balancer",
+            lambda: stack.kubectl("get", "nodes", check=False).returncode == 0,
+            INTERVAL * UNHEALTHY + CONNECT_SECONDS,
+        )
+        print(f"\nafter a server's power cut, kubectl answered after {seconds:.1f} s")
+        # Once the health check has taken the dead server out, every request is answered at once.
+        time.sleep(INTERVAL * UNHEALTHY)
+        for _ in range(10):
+            stack.kubectl("get", "nodes")
+        # The agent has gone on through the other server, too.
+        agent = stack.outputs()["agents"][0]["name"]
+        assert stack.nodes()[agent]
+    finally:
+        run(LOCAL_CLOUD, "fault", "boot", server)
+    wait_for("the server's return", lambda: stack.nodes().get(server) is True, 60)
+
+
+def test_destroy_leaves_nothing_and_up_builds_it_again(stack: Stack) -> None:
+    before = set(os.listdir("/run/netns"))
+    stack.destroy()
+    assert rented_with_prefix(PREFIX) == []
+    assert not stack.kubeconfig.exists()
+    gone = before - set(os.listdir("/run/netns"))
+    # A namespace for each droplet, the database and the load balancer.
+    assert len(gone) == 5
+    stack.up()
+    assert list(stack.nodes().values()) == [True, True, True]
+    assert f"{PREFIX}-ext-datastore" in rented()["databases"]

@@ -1,0 +1,88 @@
+"""The cheapest cluster: one droplet, SQLite, the API at the droplet's own address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import brought_up
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented_with_prefix, run
+
+PREFIX = "e2e-single"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    yield from brought_up(
+        Stack("e2e-single", {"topology": "single-node", "namePrefix": PREFIX, "vpcCidr": "10.21.0.0/24"})
+    )
+
+
+def test_one_droplet_is_ready_and_answers_at_its_own_address(stack: Stack) -> None:
+    outputs = stack.outputs()
+    (server,) = outputs["servers"]
+    assert stack.nodes() == {server["name"]: True}
+    assert outputs["apiEndpoint"] == f"https://{server['publicAddress']}:6443"
+    assert outputs["agents"] == []
+    assert outputs["datastore"]["engine"] == "sqlite"
+    assert f"server: https://{server['publicAddress']}:6443" in stack.kubeconfig.read_text()
+
+
+def test_there_is_no_load_balancer_and_no_database(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+    kept = [f"{PREFIX}_server", f"{PREFIX}_agent", f"{PREFIX}-vpc-01", f"{PREFIX}-cluster"]
+    access = [f"{PREFIX}-servers", f"{PREFIX}-agents", f"{PREFIX}-e2e-single"]
+    assert sorted(rented_with_prefix(PREFIX)) == sorted([server["name"], *kept, *access])
+
+
+def test_state_lies_in_sqlite_on_the_droplet(stack: Stack) -> None:
+    stack.kubectl("create", "configmap", "kept-in-sqlite")
+    (server,) = stack.outputs()["servers"]
+    query = "select count(*) from kine where name = '/registry/configmaps/default/kept-in-sqlite'"
+    database = "/var/lib/rancher/k3s/server/db/state.db"
+    counted = run(LOCAL_CLOUD, "shell", server["name"], "sqlite3", "-readonly", database, query).stdout.strip()
+    assert int(counted) >= 1
+
+
+def test_nothing_changes_after_up(stack: Stack) -> None:
+    stack.preview("--expect-no-changes")
+
+
+def test_the_cluster_survives_a_reboot(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+    run(LOCAL_CLOUD, "fault", "kill", server["name"])
+    run(LOCAL_CLOUD, "fault", "boot", server["name"])
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    stack.up()
+    assert stack.nodes() == {server["name"]: True}
+    stack.kubectl("get", "configmap", "kept-in-sqlite")
+
+
+def test_an_outsider_reaches_ssh_and_the_api_and_nothing_else(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+
+    def is_open(port: int) -> bool:
+        probe = f"exec 3<>/dev/tcp/{server['publicAddress']}/{port}"
+        return run(LOCAL, "--as", "outsider", "timeout", "2", "bash", "-c", probe, check=False).returncode == 0
+
+    assert {port for port in (22, 80, 443, 2379, 6443, 6444, 8472, 10250, 10257, 10259) if is_open(port)} == {22, 6443}
+
+
+def test_admin_ranges_are_changed_in_place_and_shut_the_outsider_out(stack: Stack) -> None:
+    stack.configure(adminCidrs=["198.51.100.10/32"])
+    done = stack.up()
+    assert "replace" not in done.stdout
+    (server,) = stack.outputs()["servers"]
+    for port in (22, 6443):
+        probe = f"exec 3<>/dev/tcp/{server['publicAddress']}/{port}"
+        assert run(LOCAL, "--as", "outsider", "timeout", "2", "bash", "-c", probe, check=False).returncode != 0
+    assert stack.nodes() == {server["name"]: True}
+    stack.configure()
+    stack.up()
+
+
+def test_destroy_leaves_nothing(stack: Stack) -> None:
+    stack.destroy()
+    assert rented_with_prefix(PREFIX) == []
+    assert not stack.kubeconfig.exists()
