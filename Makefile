@@ -23,7 +23,7 @@ lint: setup ## ruff, mypy, shellcheck
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 tests/shell-scripts | xargs -0 shellcheck
 
 bench: setup ## measures what README states, and prints a table
-	@tests/bench
+	@$(PYTHON) -m tests.bench $(BENCH)
 
 down: ## ends the local cloud and everything in it
 	@if [ -x $(PYTHON) ]; then bin/local-cloud down; else echo "nothing to end: this checkout was never set up"; fi
