@@ -7,6 +7,7 @@ the program ended well. 32: it failed, and what there is to say has been said (t
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -65,6 +66,8 @@ def main() -> int:
         return EXIT_SAID
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+        # The SDKs hold so many objects that collecting them at the end takes longer than many a program.
+        gc.freeze()
         sys.stdout.flush()
         sys.stderr.flush()
     return 0

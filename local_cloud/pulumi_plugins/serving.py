@@ -42,7 +42,7 @@ def serve(register: Callable[[grpc.Server], None], stop: Callable[[], None]) -> 
     while not ended.wait(ORPHAN_CHECK_SECONDS) and os.getppid() == engine:
         pass
     stop()
-    server.stop(grace=0.5).wait()
+    server.stop(grace=None)
     sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: it would wait for threads that still sleep in a call that nobody waits for any more.
