@@ -1,0 +1,131 @@
+package server
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"k3s.local/k3s/settings"
+)
+
+const (
+	loopback      = "127.0.0.1"
+	apiServerPort = 6444
+	issuer        = "https://kubernetes.default.svc."
+)
+
+// kineArguments: without a datastore-endpoint, SQLite. The size of the connection pool is kine's own default, as in
+// K3s. kine compacts the datastore by itself.
+func kineArguments(given settings.Settings, f folders) []string {
+	endpoint := given.Text("datastore-endpoint")
+	if endpoint == "" || endpoint == "sqlite://" {
+		// The options are kine's own defaults: github.com/k3s-io/kine, pkg/drivers/sqlite.
+		endpoint = "sqlite://" + f.database() + "/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate"
+	}
+	return withoutEmpty([]string{
+		"--listen-address=unix://" + f.socket(),
+		"--endpoint=" + endpoint,
+		"--ca-file=" + given.Text("datastore-cafile"),
+		"--cert-file=" + given.Text("datastore-certfile"),
+		"--key-file=" + given.Text("datastore-keyfile"),
+		"--metrics-bind-address=0",
+	})
+}
+
+func apiServerArguments(given settings.Settings, f folders, advertise string, encrypted bool) []string {
+	domain := given.Text("cluster-domain")
+	arguments := []string{
+		"--advertise-address=" + advertise,
+		"--allow-privileged=true",
+		"--anonymous-auth=false",
+		"--api-audiences=" + issuer + domain + ",k3s",
+		"--authorization-mode=Node,RBAC",
+		"--bind-address=" + loopback,
+		"--client-ca-file=" + f.certificate("client-ca"),
+		"--enable-admission-plugins=NodeRestriction",
+		// The service `kubernetes` must name the port that clients use: controllers.Endpoints does that.
+		"--endpoint-reconciler-type=none",
+		// kine compacts by itself, and knows nothing of the key that the API server would keep for it.
+		"--etcd-compaction-interval=0",
+		// kine cannot tell the size of an SQLite datastore unless SQLite is built with its dbstat table.
+		"--etcd-db-metric-poll-interval=0",
+		"--etcd-servers=unix://" + f.socket(),
+		"--kubelet-certificate-authority=" + f.certificate("server-ca"),
+		"--kubelet-client-certificate=" + f.certificate("client-kube-apiserver"),
+		"--kubelet-client-key=" + f.key("client-kube-apiserver"),
+		"--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname",
+		"--profiling=false",
+		"--proxy-client-cert-file=" + f.certificate("client-auth-proxy"),
+		"--proxy-client-key-file=" + f.key("client-auth-proxy"),
+		"--requestheader-allowed-names=system:auth-proxy",
+		"--requestheader-client-ca-file=" + f.certificate("request-header-ca"),
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-username-headers=X-Remote-User",
+		"--secure-port=" + strconv.Itoa(apiServerPort),
+		"--service-account-issuer=" + issuer + domain,
+		"--service-account-key-file=" + f.key("service"),
+		"--service-account-signing-key-file=" + f.key("service"),
+		"--service-cluster-ip-range=" + given.Text("service-cidr"),
+		"--service-node-port-range=" + given.Text("service-node-port-range"),
+		"--storage-backend=etcd3",
+		"--tls-cert-file=" + f.certificate("serving-kube-apiserver"),
+		"--tls-private-key-file=" + f.key("serving-kube-apiserver"),
+		"--v=" + given.Text("v"),
+	}
+	if encrypted {
+		arguments = append(arguments, "--encryption-provider-config="+f.encryptionConfig())
+	}
+	return merge(arguments, given.Raw("kube-apiserver-arg"))
+}
+
+func controllerManagerArguments(given settings.Settings, f folders) []string {
+	arguments := []string{
+		"--allocate-node-cidrs=true",
+		"--authentication-kubeconfig=" + f.cred("controller.kubeconfig"),
+		"--authorization-kubeconfig=" + f.cred("controller.kubeconfig"),
+		"--bind-address=" + loopback,
+		"--cluster-cidr=" + given.Text("cluster-cidr"),
+		"--cluster-signing-cert-file=" + f.certificate("client-ca"),
+		"--cluster-signing-key-file=" + f.key("client-ca"),
+		"--configure-cloud-routes=false",
+		"--controllers=*,tokencleaner",
+		"--kubeconfig=" + f.cred("controller.kubeconfig"),
+		"--profiling=false",
+		"--root-ca-file=" + f.certificate("server-ca"),
+		"--service-account-private-key-file=" + f.key("service"),
+		"--service-cluster-ip-range=" + given.Text("service-cidr"),
+		"--use-service-account-credentials=true",
+		"--v=" + given.Text("v"),
+	}
+	return merge(arguments, given.Raw("kube-controller-manager-arg"))
+}
+
+func schedulerArguments(given settings.Settings, f folders) []string {
+	arguments := []string{
+		"--authentication-kubeconfig=" + f.cred("scheduler.kubeconfig"),
+		"--authorization-kubeconfig=" + f.cred("scheduler.kubeconfig"),
+		"--bind-address=" + loopback,
+		"--kubeconfig=" + f.cred("scheduler.kubeconfig"),
+		"--profiling=false",
+		"--v=" + given.Text("v"),
+	}
+	return merge(arguments, given.Raw("kube-scheduler-arg"))
+}
+
+// merge lets the user's `name=value` arguments take the place of ours.
+func merge(ours, theirs []string) []string {
+	for _, argument := range theirs {
+		argument = "--" + strings.TrimLeft(argument, "-")
+		name, _, _ := strings.Cut(argument, "=")
+		ours = slices.DeleteFunc(ours, func(own string) bool { return strings.HasPrefix(own, name+"=") })
+	}
+	for _, argument := range theirs {
+		ours = append(ours, "--"+strings.TrimLeft(argument, "-"))
+	}
+	return ours
+}
+
+func withoutEmpty(arguments []string) []string {
+	return slices.DeleteFunc(arguments, func(argument string) bool { return strings.HasSuffix(argument, "=") })
+}

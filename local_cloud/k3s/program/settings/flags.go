@@ -1,0 +1,154 @@
+// Package settings reads K3s's command line and config.yaml.
+//
+// Names, kinds and environment variables are those of docs.k3s.io/cli/server and docs.k3s.io/cli/agent.
+package settings
+
+// Kind is how a flag's values are read.
+type Kind int
+
+// The kinds of flags K3s has. A list may be given several times, or as a YAML list.
+const (
+	Text Kind = iota
+	List
+	Bool
+	Number
+)
+
+// Use says what the stand-in makes of a flag.
+type Use int
+
+const (
+	// Honoured flags do here what they do in K3s.
+	Honoured Use = iota
+	// Logged flags change nothing that can be observed here; the log says why.
+	Logged
+	// Refused flags would promise something that the stand-in does not have.
+	Refused
+)
+
+// Flag is one option of `k3s server` or `k3s agent`, with the same name in config.yaml.
+type Flag struct {
+	Name        string
+	Short       string
+	Kind        Kind
+	Server      bool
+	Agent       bool
+	Environment string
+	Default     string
+	Use         Use
+	// Reason says why a flag is only logged, or refused.
+	Reason string
+}
+
+const (
+	noContainers = "no containers run here"
+	noPodNetwork = "there is no pod network here"
+	noEtcd       = "the stand-in has no embedded etcd; use SQLite or a datastore-endpoint"
+	noHelm       = "the stand-in has no Helm controller"
+	noProxy      = "the stand-in has no kube-proxy"
+)
+
+// Flags is every option that the stand-in knows; any other is an error, as it is on K3s's command line.
+var Flags = []Flag{
+	{Name: "config", Short: "c", Server: true, Agent: true, Environment: "K3S_CONFIG_FILE", Default: "/etc/rancher/k3s/config.yaml"},
+	{Name: "debug", Kind: Bool, Server: true, Agent: true, Environment: "K3S_DEBUG"},
+	{Name: "v", Kind: Number, Server: true, Agent: true, Default: "0"},
+	{Name: "data-dir", Short: "d", Server: true, Agent: true, Environment: "K3S_DATA_DIR", Default: "/var/lib/rancher/k3s"},
+	{Name: "token", Short: "t", Server: true, Agent: true, Environment: "K3S_TOKEN"},
+	{Name: "token-file", Server: true, Agent: true, Environment: "K3S_TOKEN_FILE"},
+	{Name: "server", Short: "s", Server: true, Agent: true, Environment: "K3S_URL"},
+	{Name: "agent-token", Server: true, Environment: "K3S_AGENT_TOKEN"},
+	{Name: "agent-token-file", Server: true, Environment: "K3S_AGENT_TOKEN_FILE"},
+
+	{Name: "bind-address", Server: true, Default: "0.0.0.0"},
+	{Name: "https-listen-port", Kind: Number, Server: true, Default: "6443"},
+	{Name: "advertise-address", Server: true},
+	{Name: "advertise-port", Kind: Number, Server: true},
+	{Name: "tls-san", Kind: List, Server: true},
+	{Name: "write-kubeconfig", Short: "o", Server: true, Environment: "K3S_KUBECONFIG_OUTPUT", Default: "/etc/rancher/k3s/k3s.yaml"},
+	{Name: "write-kubeconfig-mode", Server: true, Environment: "K3S_KUBECONFIG_MODE", Default: "0600"},
+
+	{Name: "datastore-endpoint", Server: true, Environment: "K3S_DATASTORE_ENDPOINT"},
+	{Name: "datastore-cafile", Server: true, Environment: "K3S_DATASTORE_CAFILE"},
+	{Name: "datastore-certfile", Server: true, Environment: "K3S_DATASTORE_CERTFILE"},
+	{Name: "datastore-keyfile", Server: true, Environment: "K3S_DATASTORE_KEYFILE"},
+
+	{Name: "cluster-cidr", Server: true, Default: "10.42.0.0/16"},
+	{Name: "service-cidr", Server: true, Default: "10.43.0.0/16"},
+	{Name: "service-node-port-range", Server: true, Default: "30000-32767"},
+	{Name: "cluster-dns", Server: true, Default: "10.43.0.10"},
+	{Name: "cluster-domain", Server: true, Default: "cluster.local"},
+	{Name: "flannel-backend", Server: true, Default: "vxlan", Use: Logged, Reason: noPodNetwork + "; it is compared when a server joins by URL"},
+	{Name: "secrets-encryption", Kind: Bool, Server: true},
+	{Name: "disable", Kind: List, Server: true},
+	{Name: "disable-scheduler", Kind: Bool, Server: true},
+	{Name: "disable-controller-manager", Kind: Bool, Server: true},
+	{Name: "disable-agent", Kind: Bool, Server: true},
+	{Name: "default-local-storage-path", Server: true, Use: Logged, Reason: noContainers},
+	{Name: "kube-apiserver-arg", Kind: List, Server: true},
+	{Name: "kube-controller-manager-arg", Kind: List, Server: true},
+	{Name: "kube-scheduler-arg", Kind: List, Server: true},
+
+	{Name: "node-name", Server: true, Agent: true, Environment: "K3S_NODE_NAME"},
+	{Name: "with-node-id", Kind: Bool, Server: true, Agent: true, Use: Refused, Reason: "give the node its name with node-name"},
+	{Name: "node-label", Kind: List, Server: true, Agent: true},
+	{Name: "node-taint", Kind: List, Server: true, Agent: true},
+	{Name: "node-ip", Short: "i", Kind: List, Server: true, Agent: true},
+	{Name: "node-external-ip", Kind: List, Server: true, Agent: true},
+	{Name: "flannel-iface", Server: true, Agent: true},
+	{Name: "lb-server-port", Kind: Number, Server: true, Agent: true, Environment: "K3S_LB_SERVER_PORT", Default: "6444"},
+	{Name: "kubelet-arg", Kind: List, Server: true, Agent: true},
+	{Name: "protect-kernel-defaults", Kind: Bool, Server: true, Agent: true},
+	{Name: "kube-proxy-arg", Kind: List, Server: true, Agent: true, Use: Logged, Reason: noProxy},
+	{Name: "disable-kube-proxy", Kind: Bool, Server: true, Use: Logged, Reason: noProxy},
+	{Name: "disable-network-policy", Kind: Bool, Server: true, Use: Logged, Reason: noPodNetwork},
+	{Name: "disable-helm-controller", Kind: Bool, Server: true, Use: Logged, Reason: noHelm},
+	{Name: "disable-apiserver", Kind: Bool, Server: true, Use: Refused, Reason: "every server here runs its own API server"},
+	{Name: "disable-etcd", Kind: Bool, Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "disable-cloud-controller", Kind: Bool, Server: true, Use: Refused, Reason: "node addresses come from it"},
+	{Name: "cluster-init", Kind: Bool, Server: true, Environment: "K3S_CLUSTER_INIT", Use: Refused, Reason: noEtcd},
+	{Name: "cluster-reset", Kind: Bool, Server: true, Environment: "K3S_CLUSTER_RESET", Use: Refused, Reason: noEtcd},
+	{Name: "cluster-reset-restore-path", Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-arg", Kind: List, Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-expose-metrics", Kind: Bool, Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-disable-snapshots", Kind: Bool, Server: true, Use: Logged, Reason: noEtcd},
+	{Name: "etcd-snapshot-name", Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-snapshot-schedule-cron", Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-snapshot-retention", Kind: Number, Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-snapshot-dir", Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-snapshot-compress", Kind: Bool, Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "etcd-s3", Kind: Bool, Server: true, Use: Refused, Reason: noEtcd},
+	{Name: "embedded-registry", Kind: Bool, Server: true, Use: Refused, Reason: noContainers},
+	{Name: "rootless", Kind: Bool, Server: true, Agent: true, Use: Refused, Reason: "it runs as root only"},
+	{Name: "vpn-auth", Server: true, Agent: true, Environment: "K3S_VPN_AUTH", Use: Refused, Reason: "there is no VPN here"},
+	{Name: "vpn-auth-file", Server: true, Agent: true, Environment: "K3S_VPN_AUTH_FILE", Use: Refused, Reason: "there is no VPN here"},
+	{Name: "write-kubeconfig-group", Server: true, Environment: "K3S_KUBECONFIG_GROUP", Use: Refused, Reason: "use write-kubeconfig-mode"},
+	{Name: "tls-san-security", Kind: Bool, Server: true, Use: Logged, Reason: "the certificate never holds a name that was not configured"},
+	{Name: "egress-selector-mode", Server: true, Use: Logged, Reason: "the API server reaches kubelets directly, on port 10250"},
+	{Name: "flannel-conf", Server: true, Agent: true, Use: Logged, Reason: noPodNetwork},
+	{Name: "flannel-cni-conf", Server: true, Agent: true, Use: Logged, Reason: noPodNetwork},
+	{Name: "flannel-ipv6-masq", Kind: Bool, Server: true, Use: Logged, Reason: noPodNetwork},
+	{Name: "flannel-external-ip", Kind: Bool, Server: true, Use: Logged, Reason: noPodNetwork},
+	{Name: "resolv-conf", Server: true, Agent: true, Environment: "K3S_RESOLV_CONF", Use: Logged, Reason: noContainers},
+	{Name: "servicelb-namespace", Server: true, Use: Logged, Reason: "the stand-in has no ServiceLB"},
+	{Name: "helm-job-image", Server: true, Use: Logged, Reason: noHelm},
+	{Name: "kube-cloud-controller-manager-arg", Kind: List, Server: true, Use: Logged, Reason: "K3s's cloud controller is part of the server process here"},
+	{Name: "selinux", Kind: Bool, Server: true, Agent: true, Environment: "K3S_SELINUX", Use: Logged, Reason: noContainers},
+	{Name: "docker", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "container-runtime-endpoint", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "image-service-endpoint", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "default-runtime", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "disable-default-registry-endpoint", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "pause-image", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "snapshotter", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "private-registry", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "system-default-registry", Server: true, Environment: "K3S_SYSTEM_DEFAULT_REGISTRY", Use: Logged, Reason: noContainers},
+	{Name: "image-credential-provider-bin-dir", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "image-credential-provider-config", Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "prefer-bundled-bin", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "enable-pprof", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: "there is no profiling endpoint here"},
+	{Name: "supervisor-metrics", Kind: Bool, Server: true, Use: Logged, Reason: "there is no metrics endpoint of K3s's own here"},
+	{Name: "vmodule", Server: true, Agent: true, Use: Logged, Reason: "use v"},
+	{Name: "log", Short: "l", Server: true, Agent: true, Use: Refused, Reason: "logs go to standard error, and so to the journal"},
+	{Name: "alsologtostderr", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: "logs go to standard error anyway"},
+}

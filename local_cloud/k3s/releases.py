@@ -1,0 +1,107 @@
+"""Builds K3s releases and lays them out as the static site behind get.k3s.io."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local_cloud.toolchain.cache import contents_of, ensure_folder, key_of, place
+from local_cloud.toolchain.go import ToolchainError, go_build
+from local_cloud.toolchain.progress import Report, to_stderr
+
+HERE = Path(__file__).resolve().parent
+
+#: The default is what `stable` means. Every release is the same Kubernetes (program/go.mod) under another version
+#: number: enough to rehearse an upgrade, and said so in README.
+VERSIONS = ("v1.34.2+k3s1",)
+#: Versions that can be published too, for upgrades from and to the default.
+OTHER_VERSIONS = ("v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.3+k3s1")
+
+#: Names of what uname calls the machine, as in K3s's release files: (file suffix, name of the checksum file).
+ARCHITECTURES: Mapping[str, tuple[str, str]] = {"x86_64": ("", "amd64"), "aarch64": ("-arm64", "arm64")}
+
+#: What program/payload looks for at the end of the executable.
+MAGIC = b"k3s+kine"
+LENGTH_BYTES = 8
+
+_VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+\+k3s\d+")
+
+
+def publish(folder: Path, versions: Sequence[str] = VERSIONS, *, report: Report = to_stderr) -> None:
+    """Make `folder` the site: the installer, one release per version, and the channels. Other releases there stay.
+
+    Raises `ToolchainError` if something cannot be built, and ValueError for what is no K3s version.
+    """
+    suffix, architecture = _architecture()
+    for version in versions:
+        release = build(version, report=report)
+        target = folder / "releases" / "download" / version
+        place(release, target / f"k3s{suffix}")
+        digest = (release.parent / "sha256").read_text()
+        _write(target / f"sha256sum-{architecture}.txt", f"{digest}  k3s{suffix}\n")
+    # As https://update.k3s.io/v1-release/channels/<channel> does, a channel names a version; here as the file's text.
+    for channel, version in channels(published(folder)).items():
+        _write(folder / "channels" / channel, f"{version}\n")
+    place(HERE / "installer" / "install.sh", folder / "install.sh")
+
+
+def build(version: str, *, report: Report = to_stderr) -> Path:
+    """The k3s executable of one release, kine inside, from the cache or built."""
+    match = _VERSION.fullmatch(version)
+    if not match:
+        raise ValueError(f"{version} is no K3s version, which looks like {VERSIONS[0]}")
+    major, minor = match.groups()
+    where = "k8s.io/component-base/version"
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    ldflags = " ".join(["-s -w", *(f"-X {where}.{name}={value}" for name, value in values.items())])
+    program = go_build(HERE / "program", "k3s", ldflags=ldflags, report=report)
+    kine = go_build(HERE / "kine", "kine", ldflags="-s -w", cgo=True, report=report)
+
+    def join(draft: Path) -> None:
+        shutil.copyfile(program, draft / "k3s")
+        data = kine.read_bytes()
+        with (draft / "k3s").open("ab") as file:
+            file.write(data + len(data).to_bytes(LENGTH_BYTES, "big") + MAGIC)
+        (draft / "k3s").chmod(0o755)
+        with (draft / "k3s").open("rb") as file:
+            (draft / "sha256").write_text(hashlib.file_digest(file, "sha256").hexdigest())
+
+    return ensure_folder(f"k3s-release-{key_of([str(program), str(kine), *contents_of(HERE / 'kine')])}", join) / "k3s"
+
+
+def published(folder: Path) -> list[str]:
+    """The versions that `folder` has releases of, lowest first."""
+    found = (folder / "releases" / "download").glob("v*")
+    return sorted((path.name for path in found if _VERSION.fullmatch(path.name)), key=_numbers)
+
+
+def channels(versions: Sequence[str]) -> dict[str, str]:
+    """What each channel of docs.k3s.io/upgrades/manual#release-channels means among `versions`, lowest first."""
+    if not versions:
+        return {}
+    found = {f"v{_numbers(version)[0]}.{_numbers(version)[1]}": version for version in versions}
+    found["latest"] = versions[-1]
+    found["stable"] = VERSIONS[0] if VERSIONS[0] in versions else versions[-1]
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version.replace("+k3s", ".")))
+
+
+def _architecture() -> tuple[str, str]:
+    machine = os.uname().machine
+    if machine not in ARCHITECTURES:
+        raise ToolchainError(f"K3s is not built for {machine} here, only for {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[machine]
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
