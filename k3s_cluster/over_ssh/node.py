@@ -85,7 +85,7 @@ def _converge(props: dict[str, Any]) -> None:
         wait_for_first_boot(node, progress)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
-        changed = k3s_service.write_config(node, props["config"], props["datastore_ca"]) or changed
+        changed = k3s_service.write_config(node, props["config"], props.get("datastore_ca")) or changed
         if changed or not k3s_service.is_active(node, role):
             k3s_service.start(node, role, restart=changed, progress=progress)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
