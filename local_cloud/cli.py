@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _fault(options)
             case "durations":
                 _durations(options.profile)
+            case "sql":
+                print(Cluster(_database(options.cluster)).sql(options.database, f"{options.statement};"), end="")
             case "shell":
                 _shell(_droplet(options.droplet), options.words)
             case "log":

@@ -3,7 +3,6 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -85,7 +84,7 @@ func (c *Child) WatchFor(ctx context.Context, failed func(error)) {
 		case <-ctx.Done():
 		case <-c.Ended:
 			if ctx.Err() == nil {
-				failed(fmt.Errorf("%s exited: %w", c.Name, errors.Join(c.Err, errors.New("see the lines above"))))
+				failed(fmt.Errorf("%s exited by itself (%v): see the lines above", c.Name, c.Err))
 			}
 		}
 	}()

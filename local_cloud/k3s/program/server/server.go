@@ -148,6 +148,9 @@ func (s *Server) loadBootstrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := waitForFile(ctx, s.folders.socket()); err != nil {
+		return err
+	}
 	store, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + s.folders.socket()}, DialTimeout: datastorePatient})
 	if err != nil {
 		return err
@@ -181,7 +184,20 @@ func (s *Server) loadBootstrap(ctx context.Context) error {
 	}
 	// The agent token may be another one after a restart, as in K3s; all servers must be given the same.
 	s.data.ServerToken, s.data.AgentToken = secret, agentSecret
-	return s.checkJoin(secret)
+	return s.checkCA()
+}
+
+func waitForFile(ctx context.Context, path string) error {
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(datastorePoll):
+		}
+	}
 }
 
 func (s *Server) loadOnce(ctx context.Context, store *clientv3.Client, secret string) (bootstrap.Data, bool, error) {
@@ -221,8 +237,8 @@ func (s *Server) tokens() (server, agent string, err error) {
 	return parsed.Secret, agentToken.Secret, nil
 }
 
-// checkJoin holds a token in the secure format against the CA that the datastore has.
-func (s *Server) checkJoin(string) error {
+// checkCA holds a token in the secure format against the CA that the datastore has.
+func (s *Server) checkCA() error {
 	text, err := s.settings.Secret("token")
 	if err != nil || text == "" {
 		return err
