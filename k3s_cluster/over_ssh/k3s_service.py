@@ -16,6 +16,8 @@ from k3s_cluster.over_ssh.progress import Progress
 INSTALL_TIMEOUT_SECONDS = 600
 #: K3s's unit is of type notify: `systemctl start` returns when it is up, on a small droplet after a minute or so.
 START_TIMEOUT_SECONDS = 300
+#: How often K3s may end and be started anew before we say that it does not start.
+STARTS_AT_MOST = 4
 READY_DEADLINE_SECONDS = 300
 POLL_SECONDS = 0.5
 JOURNAL_LINES = 25
@@ -94,13 +96,29 @@ def start(connection: Connection, role: Role, *, restart: bool, progress: Progre
     progress("K3s starting")
     connection.run("systemctl", "daemon-reload")
     connection.run("systemctl", "enable", "--quiet", unit(role))
-    verb = "restart" if restart else "start"
-    status, _, errors = connection.attempt("systemctl", verb, unit(role), timeout=START_TIMEOUT_SECONDS)
-    if status != 0:
-        raise NodeError(
-            f"K3s did not start on {connection.target.host} ({errors.strip()}); the end of its journal:\n"
-            + journal(connection, role)
-        )
+    connection.run("systemctl", "reset-failed", unit(role))
+    connection.run("systemctl", "restart" if restart else "start", "--no-block", unit(role))
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        state = _properties(connection, role)
+        if state["ActiveState"] == "active" and not state["Job"]:
+            return
+        # Its unit starts K3s anew when it ends: it may just have come too early for its datastore or its servers.
+        if state["ActiveState"] == "failed" or int(state["NRestarts"]) >= STARTS_AT_MOST:
+            break
+        progress("K3s starting")
+        time.sleep(POLL_SECONDS)
+    raise NodeError(
+        f"K3s did not start on {connection.target.host}; the end of its journal:\n{journal(connection, role)}"
+    )
+
+
+def _properties(connection: Connection, role: Role) -> dict[str, str]:
+    """What systemd says of K3s's unit. `Job` is there as long as a start or restart is under way."""
+    names = ("ActiveState", "NRestarts", "Job")
+    shown = connection.run("systemctl", "show", "--property", ",".join(names), unit(role))
+    found = dict(line.partition("=")[::2] for line in shown.splitlines())
+    return {name: found.get(name, "").removeprefix("0") if name == "Job" else found.get(name, "0") for name in names}
 
 
 def journal(connection: Connection, role: Role) -> str:

@@ -106,7 +106,7 @@ def test_ha_has_the_seed_s_names(ha: tuple[Cloud, dict[str, Any]]) -> None:
     assert [lb["name"] for lb in cloud.of("LoadBalancer").values()] == ["k3s-api-loadbalancer"]
     assert sorted(tag["name"] for tag in cloud.of("Tag").values()) == ["k3s_agent", "k3s_server"]
     names = [droplet["name"] for droplet in cloud.of("Droplet").values()]
-    assert [name.rsplit("-", 1)[0] for name in names] == ["k3s-server", "k3s-server", "k3s-agent"]
+    assert sorted(name.rsplit("-", 1)[0] for name in names) == ["k3s-agent", "k3s-server", "k3s-server"]
     assert len(set(names)) == 3
 
 
