@@ -38,14 +38,17 @@ import (
 )
 
 const (
+	kine             = "kine"
 	tokenBytes       = 16
 	datastorePoll    = 250 * time.Millisecond
 	datastorePatient = 5 * time.Second
 	readyPoll        = 200 * time.Millisecond
 	readyTimeout     = 5 * time.Second
 	headerTimeout    = 10 * time.Second
-	stopPatience     = 15 * time.Second
-	drainPatience    = 2 * time.Second
+	// A stop with a dead datastore must end too: each part has so long, and then it is ended.
+	controllersPatience = 3 * time.Second
+	programPatience     = 10 * time.Second
+	drainPatience       = 2 * time.Second
 )
 
 // Server is a running server.
@@ -103,9 +106,21 @@ func (s *Server) Stop() {
 		s.node.Stop()
 	}
 	s.stopControllers()
-	s.working.Wait()
+	waitAtMost(controllersPatience, &s.working)
+	// The API server's clients first and together, then it, then its datastore.
+	var clients sync.WaitGroup
+	for _, child := range s.children {
+		if child.Name != kubeprograms.APIServer && child.Name != kine {
+			clients.Add(1)
+			go func() {
+				defer clients.Done()
+				child.Stop(programPatience)
+			}()
+		}
+	}
+	clients.Wait()
 	for i := len(s.children) - 1; i >= 0; i-- {
-		s.children[i].Stop(stopPatience)
+		s.children[i].Stop(programPatience)
 	}
 	if s.front != nil {
 		drain, cancel := context.WithTimeout(context.Background(), drainPatience)
@@ -113,6 +128,18 @@ func (s *Server) Stop() {
 		if err := s.front.Shutdown(drain); err != nil {
 			_ = s.front.Close()
 		}
+	}
+}
+
+func waitAtMost(patience time.Duration, group *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
 	}
 }
 
@@ -132,14 +159,14 @@ func (s *Server) startDatastore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kine, err := payload.Kine(self, s.settings.Text("data-dir"))
+	executable, err := payload.Kine(self, s.settings.Text("data-dir"))
 	if err != nil {
 		return err
 	}
 	if err := os.RemoveAll(s.folders.socket()); err != nil {
 		return err
 	}
-	return s.run(ctx, "kine", kine, nil, strings.Join(kineArguments(s.settings, s.folders), "\n"))
+	return s.run(ctx, kine, executable, nil, strings.Join(kineArguments(s.settings, s.folders), "\n"))
 }
 
 // loadBootstrap waits for the datastore, and takes the cluster's data from it or makes it for a new cluster.
