@@ -78,7 +78,7 @@ var Flags = []Flag{
 	{Name: "service-node-port-range", Server: true, Default: "30000-32767"},
 	{Name: "cluster-dns", Server: true, Default: "10.43.0.10"},
 	{Name: "cluster-domain", Server: true, Default: "cluster.local"},
-	{Name: "flannel-backend", Server: true, Default: "vxlan", Use: Logged, Reason: noPodNetwork + "; it is compared when a server joins by URL"},
+	{Name: "flannel-backend", Server: true, Default: "vxlan", Use: Logged, Reason: noPodNetwork + "; servers with different ones are not refused, as they are by K3s"},
 	{Name: "secrets-encryption", Kind: Bool, Server: true},
 	{Name: "disable", Kind: List, Server: true},
 	{Name: "disable-scheduler", Kind: Bool, Server: true},
