@@ -7,17 +7,27 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_random as random
 
+from k3s_cluster import invariants
 from k3s_cluster.cloud.access import Access, AccessArgs
 from k3s_cluster.cloud.datastore import Datastore, DatastoreArgs
 from k3s_cluster.cloud.load_balancer import ApiLoadBalancer, ApiLoadBalancerArgs
 from k3s_cluster.cloud.machines import Machine, MachineArgs
 from k3s_cluster.cloud.network import Network, NetworkArgs
 from k3s_cluster.cloud.project import Project, ProjectArgs
-from k3s_cluster.k3s_config import API_PORT, NodeAddresses, Role, Tokens, agent_config, server_config
+from k3s_cluster.k3s_config import (
+    API_PORT,
+    NodeAddresses,
+    NodeMarks,
+    Role,
+    Tokens,
+    agent_config,
+    server_config,
+    server_marks,
+)
 from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
 from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
 from k3s_cluster.over_ssh.node import Node, NodeArgs
-from k3s_cluster.settings import ClusterSettings, PoolSettings
+from k3s_cluster.settings import AgentPoolSettings, ClusterSettings
 
 #: Long enough that guessing is hopeless: 48 letters and digits are 285 bits.
 TOKEN_LENGTH = 48
@@ -36,11 +46,13 @@ class K3sCluster(pulumi.ComponentResource):
         super().__init__("k3s:cluster:K3sCluster", name, None, opts)
         self._settings = settings
         self._child = pulumi.ResourceOptions(parent=self)
+        # Everything is made in this region, and so after what cannot be changed was refused.
+        self._region = invariants.Invariants(name, invariants.of(settings), self._child).region
         self._network = Network(
             name,
             NetworkArgs(
                 settings.name_prefix,
-                settings.region,
+                self._region,
                 str(settings.vpc_cidr),
                 (settings.server_tag, settings.agent_tag),
             ),
@@ -54,14 +66,20 @@ class K3sCluster(pulumi.ComponentResource):
         )
         datastore = self._datastore(name)
         balancer = self._load_balancer(name)
-        self._servers = self._machines("server", settings.servers, settings.server_tag)
-        agents = self._machines("agent", settings.agents, settings.agent_tag)
+        self._servers = self._machines(
+            "server", "server", settings.servers.count, settings.servers.size, settings.image
+        )
+        pools = [
+            (pool, self._machines("agent", pool.name, pool.count, pool.size, pool.image))
+            for pool in settings.agent_pools
+        ]
+        agents = [machine for _, machines in pools for machine in machines]
         machines = [*self._servers, *agents]
         parts = [part.urn_in_cloud for part in (*machines, datastore, balancer) if part is not None]
         Project(name, ProjectArgs(settings.name_prefix, settings.project_environment, parts), self._child)
 
         api_address = balancer.ip if balancer else self._servers[0].public_ip
-        nodes = self._nodes(agents, api_address, datastore)
+        nodes = self._nodes(pools, api_address, datastore)
         kubeconfig = Kubeconfig(
             "kubeconfig",
             KubeconfigArgs(
@@ -96,7 +114,7 @@ class K3sCluster(pulumi.ComponentResource):
         if settings.datastore is None:
             return None
         tag = self._tags[settings.server_tag]
-        args = DatastoreArgs(settings.name_prefix, settings.region, settings.datastore, self._network.vpc_id, tag)
+        args = DatastoreArgs(settings.name_prefix, self._region, settings.datastore, self._network.vpc_id, tag)
         return Datastore(f"{name}-datastore", args, self._child)
 
     def _load_balancer(self, name: str) -> ApiLoadBalancer | None:
@@ -105,7 +123,7 @@ class K3sCluster(pulumi.ComponentResource):
             return None
         args = ApiLoadBalancerArgs(
             settings.name_prefix,
-            settings.region,
+            self._region,
             settings.load_balancer,
             settings.access,
             self._network.vpc_id,
@@ -113,25 +131,31 @@ class K3sCluster(pulumi.ComponentResource):
         )
         return ApiLoadBalancer(f"{name}-load-balancer", args, self._child)
 
-    def _machines(self, role: Role, pool: PoolSettings, tag: str) -> list[Machine]:
+    def _machines(self, role: Role, kind: str, count: int, size: str, image: str) -> list[Machine]:
         settings = self._settings
         args = MachineArgs(
             role=role,
+            kind=kind,
+            # The disk of a single node's server is the cluster's only memory.
+            replaceable=role == "agent" or settings.topology == "ha",
             name_prefix=settings.name_prefix,
-            region=settings.region,
-            image=settings.image,
-            size=pool.size,
+            region=self._region,
+            image=image,
+            size=size,
             k3s_version=settings.k3s_version,
             vpc_id=self._network.vpc_id,
-            tag=self._tags[tag],
+            tag=self._tags[settings.server_tag if role == "server" else settings.agent_tag],
             ssh_keys=self._access.ssh_keys,
             public_keys=settings.access.public_keys,
             firewalls=self._access.firewalls,
         )
-        return [Machine(f"{role}-{index}", args, self._child) for index in range(pool.count)]
+        return [Machine(f"{kind}-{index}", args, self._child) for index in range(count)]
 
     def _nodes(
-        self, agents: Sequence[Machine], api_address: pulumi.Output[str], datastore: Datastore | None
+        self,
+        pools: Sequence[tuple[AgentPoolSettings, list[Machine]]],
+        api_address: pulumi.Output[str],
+        datastore: Datastore | None,
     ) -> list[Node]:
         settings = self._settings
         tokens = pulumi.Output.all(self._token("server-token"), self._token("agent-token")).apply(
@@ -144,14 +168,16 @@ class K3sCluster(pulumi.ComponentResource):
             config = pulumi.Output.all(_addresses(machine), tokens, api_address, endpoint).apply(
                 lambda told: server_config(settings, told[0], told[1], told[2], told[3])
             )
-            servers.append(self._node(f"server-{index}", "server", machine, config, datastore, before))
+            marks = server_marks(settings)
+            servers.append(self._node(f"server-{index}", "server", machine, config, marks, datastore, before))
             before = [servers[-1]]
         joined = []
-        for index, machine in enumerate(agents):
-            config = pulumi.Output.all(_addresses(machine), tokens).apply(
-                lambda told: agent_config(settings, told[0], told[1])
-            )
-            joined.append(self._node(f"agent-{index}", "agent", machine, config, None, servers))
+        for pool, machines in pools:
+            marks = NodeMarks(pool.labels, pool.taints)
+            for index, machine in enumerate(machines):
+                told = pulumi.Output.all(_addresses(machine), tokens, marks)
+                config = told.apply(lambda known: agent_config(settings, known[0], known[1], known[2]))
+                joined.append(self._node(f"{pool.name}-{index}", "agent", machine, config, marks, None, servers))
         return [*servers, *joined]
 
     def _node(
@@ -160,26 +186,35 @@ class K3sCluster(pulumi.ComponentResource):
         role: Role,
         machine: Machine,
         config: pulumi.Output[str],
+        marks: NodeMarks,
         datastore: Datastore | None,
         after: Sequence[pulumi.Resource],
     ) -> Node:
+        settings = self._settings
+        resized_in_place = role == "server" and settings.topology == "single-node"
         args = NodeArgs(
             role=role,
             name=machine.name,
             droplet_id=machine.droplet_id,
+            size=machine.size if resized_in_place else None,
             host=machine.public_ip,
             host_key=machine.host_key,
             private_key=self._access.private_key,
-            k3s_version=self._settings.k3s_version,
+            node_password=machine.node_password,
+            k3s_version=settings.k3s_version,
             config=pulumi.Output.secret(config),
             datastore_ca=datastore.ca if datastore else None,
-            api_name=self._settings.api_name,
+            labels=dict(marks.labels),
+            taints=list(marks.taints),
+            api_name=settings.api_name,
             server_addresses=[server.private_ip for server in self._servers],
             peers=[
                 {"host": server.public_ip, "host_key": server.host_key}
                 for server in self._servers
                 if server is not machine
             ],
+            drain_timeout=settings.roll.drain_timeout,
+            at_a_time=settings.roll.max_unavailable_agents,
         )
         return Node(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 

@@ -15,6 +15,19 @@ Role = Literal["server", "agent"]
 CONFIG_PATH = "/etc/rancher/k3s/config.yaml"
 DATASTORE_CA_PATH = "/etc/rancher/k3s/datastore-ca.pem"
 API_PORT = 6443
+#: What K3s's own packaged components tolerate, so that only workloads stay away.
+SERVER_TAINT = "node-role.kubernetes.io/control-plane:NoSchedule"
+#: docs.k3s.io/cli/server: what is fixed when a cluster is made, or what data on disk and in the datastore depends on.
+UNCHANGEABLE = {
+    "cluster-cidr": "pods and nodes already have addresses from it",
+    "service-cidr": "services already have addresses from it",
+    "cluster-dns": "pods already have it in their resolv.conf",
+    "cluster-domain": "certificates and pods already have it",
+    "flannel-backend": "nodes with different backends cannot reach each other's pods while it changes",
+    "disable-network-policy": "it must be equal on all servers at every moment",
+    "egress-selector-mode": "it must be equal on all servers at every moment",
+    "secrets-encryption": "the datastore holds secrets written the other way; see docs.k3s.io/cli/secrets-encrypt",
+}
 #: DigitalOcean's droplets have their public address on eth0 and their VPC address on eth1.
 VPC_INTERFACE = "eth1"
 
@@ -26,6 +39,14 @@ class NodeAddresses:
     name: str
     public: str
     private: str
+
+
+@dataclass(frozen=True)
+class NodeMarks:
+    """Labels, and taints as kubectl writes them, that a node bears because of its role or pool."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,26 +76,35 @@ def server_config(
         "secrets-encryption": True,
         "write-kubeconfig-mode": "0600",
         "disable": list(settings.disable),
-        **_node_config(node),
+        **_node_config(node, server_marks(settings)),
+        **settings.server_config,
     }
     if datastore_endpoint is not None:
         config |= {"datastore-endpoint": datastore_endpoint, "datastore-cafile": DATASTORE_CA_PATH}
     return _dump(config)
 
 
-def agent_config(settings: ClusterSettings, node: NodeAddresses, tokens: Tokens) -> str:
+def server_marks(settings: ClusterSettings) -> NodeMarks:
+    """What servers bear: a taint, if workloads are to stay off them."""
+    return NodeMarks(taints=(SERVER_TAINT,) if settings.server_taint else ())
+
+
+def agent_config(settings: ClusterSettings, node: NodeAddresses, tokens: Tokens, marks: NodeMarks) -> str:
     """config.yaml of an agent, which joins through a name that /etc/hosts gives every server's address for."""
     return _dump(
         {
             "server": f"https://{settings.api_name}:{API_PORT}",
             "token": tokens.agent,
-            **_node_config(node),
+            **_node_config(node, marks),
+            **settings.agent_config,
         }
     )
 
 
-def _node_config(node: NodeAddresses) -> dict[str, object]:
+def _node_config(node: NodeAddresses, marks: NodeMarks) -> dict[str, object]:
     return {
+        "node-label": [f"{name}={value}" for name, value in marks.labels],
+        "node-taint": list(marks.taints),
         "node-name": node.name,
         "node-ip": node.private,
         "node-external-ip": node.public,

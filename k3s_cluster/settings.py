@@ -28,6 +28,21 @@ DIGITALOCEAN_RANGES = ("10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24", "10.22
 #: docs.k3s.io/cli/server: K3s's default pod and service ranges.
 K3S_RANGES = ("10.42.0.0/16", "10.43.0.0/16")
 PRIVATE_RANGES = tuple(IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+#: K3s's flags that the stack sets itself, and what to do instead.
+MANAGED_K3S_KEYS = {
+    **dict.fromkeys(("token", "token-file", "agent-token", "agent-token-file"), "the stack makes the tokens itself"),
+    **dict.fromkeys(("server", "tls-san", "cluster-init"), "the stack sets it to its own addresses"),
+    **dict.fromkeys(
+        ("datastore-endpoint", "datastore-cafile", "datastore-certfile", "datastore-keyfile"),
+        "the stack makes the datastore itself; see the settings that begin with datastore",
+    ),
+    **dict.fromkeys(
+        ("node-name", "node-ip", "node-external-ip", "flannel-iface"), "the stack sets it from the droplet"
+    ),
+    **dict.fromkeys(("node-label", "node-taint"), "set labels and taints in agentPools, or serverTaint"),
+    "disable": "set `disable`",
+    "write-kubeconfig-mode": "the kubeconfig on a server is for root only",
+}
 #: Addresses of a VPC that no droplet can have: network, gateway, broadcast, and two that DigitalOcean keeps.
 RESERVED_ADDRESSES = 5
 
@@ -46,6 +61,26 @@ class PoolSettings:
 
     count: int
     size: str
+
+
+@dataclass(frozen=True)
+class AgentPoolSettings:
+    """Equal agents. `taints` are written as kubectl writes them: `key=value:Effect`."""
+
+    name: str
+    count: int
+    size: str
+    image: str
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RollSettings:
+    """How nodes are changed: how many agents at a time, and how many seconds a drain may take."""
+
+    max_unavailable_agents: int
+    drain_timeout: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +131,11 @@ class ClusterSettings:
     k3s_version: str
     disable: tuple[str, ...]
     servers: PoolSettings
-    agents: PoolSettings
+    server_taint: bool
+    agent_pools: tuple[AgentPoolSettings, ...]
+    roll: RollSettings
+    server_config: Mapping[str, object]
+    agent_config: Mapping[str, object]
     datastore: DatastoreSettings | None
     load_balancer: LoadBalancerSettings | None
     access: AccessSettings
@@ -109,6 +148,11 @@ class ClusterSettings:
     @property
     def agent_tag(self) -> str:
         return f"{self.name_prefix}_agent"
+
+    @property
+    def agent_count(self) -> int:
+        """Agents of all pools together."""
+        return sum(pool.count for pool in self.agent_pools)
 
     @property
     def api_name(self) -> str:
@@ -150,6 +194,12 @@ def _count(least: int) -> Callable[[str], int | None]:
             raise _Refused(f"{refused}, or `auto`") from None
 
     return parse
+
+
+def _yes_or_no(raw: str) -> bool:
+    if raw not in ("true", "false"):
+        raise _Refused("must be `true` or `false`")
+    return raw == "true"
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -240,6 +290,97 @@ def _public_key(entry: str) -> str:
     return text
 
 
+def _json_object(raw: str) -> dict[str, object]:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _Refused("must be a map; set one with `pulumi config set --path 'KEY.NAME' VALUE`")
+    return found
+
+
+def _k3s_config(raw: str) -> Mapping[str, object]:
+    found = _json_object(raw)
+    for key, value in found.items():
+        if key in MANAGED_K3S_KEYS:
+            raise _Refused(f"may not hold `{key}`: {MANAGED_K3S_KEYS[key]}")
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
+            raise _Refused(f"may hold K3s's flags without their dashes in front, not `{key}`")
+        if not (isinstance(value, str | int | bool) or _is_text_list(value)):
+            raise _Refused(f"has for `{key}` neither a text, a number, true or false, nor a list of texts")
+    return found
+
+
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_SLUG = r"[a-z0-9]+(-[a-z0-9.]+)*"
+
+#: kubernetes.io/docs/concepts/overview/working-with-objects/labels ("Syntax and character set").
+_LABEL_NAME = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
+_TAINT = rf"{_LABEL_NAME}(={_LABEL_VALUE})?:(NoSchedule|PreferNoSchedule|NoExecute)"
+_POOL_KEYS = ("name", "count", "size", "image", "labels", "taints")
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """A pool as it is written; the image may be left to the stack's."""
+
+    name: str
+    count: int
+    size: str
+    image: str | None
+    labels: tuple[tuple[str, str], ...]
+    taints: tuple[str, ...]
+
+
+def _pools(raw: str) -> tuple[_Pool, ...]:
+    try:
+        entries = json.loads(raw)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _Refused("must be a list of pools, each with name, count and size")
+    pools = tuple(_pool(entry, index) for index, entry in enumerate(entries))
+    names = [pool.name for pool in pools]
+    for name in names:
+        if names.count(name) > 1:
+            raise _Refused(f"has two pools called `{name}`; give each a name of its own")
+    return pools
+
+
+def _pool(entry: Mapping[str, object], index: int) -> _Pool:
+    def refuse(key: str, allowed: str) -> _Refused:
+        return _Refused(f"has `{entry.get(key)}` for {key} in pool {index + 1}, which must be {allowed}")
+
+    for key in entry:
+        if key not in _POOL_KEYS:
+            raise _Refused(f"has the unknown key `{key}` in pool {index + 1}; there are {_either(_POOL_KEYS)}")
+    name, count, size, image = (entry.get(key) for key in ("name", "count", "size", "image"))
+    if not isinstance(name, str) or not re.fullmatch(r"(?=.{1,20}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise refuse("name", "1 to 20 lower-case letters, digits and single dashes, beginning with a letter")
+    if name in ("server", "agent"):
+        raise refuse("name", "another word: `server` and `agent` are taken by serverCount and agentCount")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 1000:
+        raise refuse("count", "a whole number from 0 to 1000")
+    if not isinstance(size, str) or not re.fullmatch(_SLUG, size):
+        raise refuse("size", "a droplet size's slug, such as `s-1vcpu-2gb`")
+    if image is not None and (not isinstance(image, str) or not re.fullmatch(_SLUG, image)):
+        raise refuse("image", "an image's slug, such as `ubuntu-24-04-x64`, or left out")
+    labels, taints = entry.get("labels", {}), entry.get("taints", [])
+    if not isinstance(labels, dict) or not all(
+        re.fullmatch(_LABEL_NAME, key) and isinstance(value, str) and re.fullmatch(_LABEL_VALUE, value)
+        for key, value in labels.items()
+    ):
+        raise refuse("labels", "a map of label names to texts")
+    if not isinstance(taints, list) or not all(isinstance(t, str) and re.fullmatch(_TAINT, t) for t in taints):
+        raise refuse("taints", "a list of taints such as `dedicated=batch:NoSchedule`")
+    return _Pool(name, count, size, image, tuple(sorted(labels.items())), tuple(sorted(taints)))
+
+
 @dataclass(frozen=True)
 class _SshKeys:
     account: tuple[str, ...]
@@ -267,8 +408,6 @@ def _kubeconfig_path(stack: str, folder: Path) -> Callable[[str], str]:
     return parse
 
 
-_SLUG = r"[a-z0-9]+(-[a-z0-9.]+)*"
-
 _PARSERS: dict[str, Callable[[str], object]] = {
     "topology": _one_of("single-node", "ha"),
     "region": _matching(r"[a-z]{3}\d+", "a region's slug, such as `fra1`"),
@@ -283,10 +422,17 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "serverSize": _matching(_SLUG, "a droplet size's slug, such as `s-2vcpu-4gb`"),
     "agentCount": _count(0),
     "agentSize": _matching(_SLUG, "a droplet size's slug, such as `s-1vcpu-2gb`"),
+    "agentPools": _pools,
+    "serverTaint": _yes_or_no,
+    # More than four at a time would wait for each other anyway: Pulumi runs four operations on nodes at once.
+    "maxUnavailableAgents": _whole_number(1, 4),
+    "drainTimeout": _whole_number(10, 3600),
     "image": _matching(_SLUG, "an image's slug, such as `ubuntu-24-04-x64`, or its number"),
     # github.com/k3s-io/k3s/releases: how releases are tagged.
     "k3sVersion": _matching(r"v1\.\d+\.\d+(-rc\d+)?\+k3s\d+", "a K3s release such as `v1.34.2+k3s1`"),
     "disable": _list_of(_component),
+    "k3sServerConfig": _k3s_config,
+    "k3sAgentConfig": _k3s_config,
     "datastoreEngine": _one_of("pg"),
     "datastoreVersion": _matching(r"\d+", "a major version, such as `17`"),
     "datastoreSize": _matching(_SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
@@ -345,6 +491,10 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         return automatic if values[key] is None else value(key, int)
 
     ha = values["topology"] == "ha"
+    pools: tuple[_Pool, ...] = value("agentPools", tuple)
+    image = value("image", str)
+    # agentCount and agentSize are the short form of one pool; with pools given, it has none unless it says so.
+    short = _Pool("agent", count("agentCount", 1 if ha and not pools else 0), value("agentSize", str), None, (), ())
     keys = value("sshKeys", _SshKeys)
     return ClusterSettings(
         stack=stack,
@@ -353,11 +503,18 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         name_prefix=value("namePrefix", str),
         project_environment=value("projectEnvironment", str),
         vpc_cidr=value("vpcCidr", IPv4Network),
-        image=value("image", str),
+        image=image,
         k3s_version=value("k3sVersion", str),
         disable=tuple(sorted(set(value("disable", tuple)))),
         servers=PoolSettings(count("serverCount", 2 if ha else 1), value("serverSize", str)),
-        agents=PoolSettings(count("agentCount", 1 if ha else 0), value("agentSize", str)),
+        server_taint=value("serverTaint", bool),
+        agent_pools=tuple(
+            AgentPoolSettings(pool.name, pool.count, pool.size, pool.image or image, pool.labels, pool.taints)
+            for pool in (short, *pools)
+        ),
+        roll=RollSettings(value("maxUnavailableAgents", int), value("drainTimeout", int)),
+        server_config=value("k3sServerConfig", dict),
+        agent_config=value("k3sAgentConfig", dict),
         datastore=DatastoreSettings(
             engine="pg",
             version=value("datastoreVersion", str),
@@ -396,7 +553,12 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
         problems.append("adminCidrs: `[]` lets nobody in, not even `pulumi up`; name at least your own address.")
     elif not any(network.version == 4 for network in settings.access.admin_cidrs):
         problems.append("adminCidrs: holds no IPv4 range, and droplets are reached by IPv4; name your own address.")
-    droplets = settings.servers.count + settings.agents.count
+    if settings.server_taint and settings.agent_count == 0:
+        problems.append(
+            "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
+            "set agentCount, or leave serverTaint at `false`."
+        )
+    droplets = settings.servers.count + settings.agent_count
     services = (1 if settings.load_balancer else 0) + (settings.datastore.nodes if settings.datastore else 0)
     room = settings.vpc_cidr.num_addresses - RESERVED_ADDRESSES
     if droplets + services > room:

@@ -17,7 +17,7 @@ DATABASE = "k3s"
 @dataclass(frozen=True)
 class DatastoreArgs:
     name_prefix: str
-    region: str
+    region: pulumi.Input[str]
     settings: DatastoreSettings
     vpc_id: pulumi.Input[str]
     server_tag: pulumi.Input[str]

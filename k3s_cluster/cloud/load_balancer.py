@@ -14,7 +14,7 @@ from k3s_cluster.settings import AccessSettings, LoadBalancerSettings
 @dataclass(frozen=True)
 class ApiLoadBalancerArgs:
     name_prefix: str
-    region: str
+    region: pulumi.Input[str]
     settings: LoadBalancerSettings
     access: AccessSettings
     vpc_id: pulumi.Input[str]

@@ -11,7 +11,7 @@ import pulumi_digitalocean as digitalocean
 @dataclass(frozen=True)
 class NetworkArgs:
     name_prefix: str
-    region: str
+    region: pulumi.Input[str]
     vpc_cidr: str
     tags: tuple[str, ...]
 

@@ -20,6 +20,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from k3s_cluster.k3s_config import API_PORT
 from k3s_cluster.kubeconfig import rewrite
+from k3s_cluster.over_ssh import roll
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of
 
@@ -63,6 +64,8 @@ class KubeconfigProvider(ResourceProvider):
         return UpdateResult(fetched)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
+        # Every node comes before the kubeconfig, so it goes only when all of them go after it.
+        roll.cluster_is_going()
         _remove(props["path"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,38 +12,52 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
-from k3s_cluster.over_ssh import k3s_service
+from k3s_cluster.over_ssh import k3s_service, roll, scheduling
 from k3s_cluster.over_ssh.connection import Connection, NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
-from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of
+from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
 
 # gRPC would print a traceback beside the message that Pulumi shows.
 logging.getLogger("grpc").setLevel(logging.CRITICAL)
 
 #: A server that answers at all answers within seconds; the dead must not hold up the others.
-OTHER_SERVER_SECONDS = 20
-DELETE_TIMEOUT_SECONDS = 60
+OTHER_SERVER_SECONDS = 10
+#: docs.k3s.io/architecture ("How Agent Node Registration Works"): by it the cluster knows a node again.
+NODE_PASSWORD_PATH = "/etc/rancher/node/password"  # noqa: S105 - a path
 
 #: What is compared with the node's last known state; a change of any other property is only noted.
-_TOLD = ("role", "name", "k3s_version", "config", "datastore_ca", "api_name", "server_addresses")
+_TOLD = (
+    *("role", "name", "size", "k3s_version", "config", "datastore_ca", "api_name", "server_addresses"),
+    *("labels", "taints", "drain_timeout"),
+)
 
 
 @dataclass(frozen=True)
 class NodeArgs:
-    """What a node is told. `config` holds secrets. `peers` are the cluster's servers, this node left out."""
+    """What a node is told. `config` holds secrets. `peers` are the cluster's servers, this node left out.
+
+    `node_password` is the same for a rebuilt droplet, so that the cluster takes it for the same node. `drain_timeout`
+    is in seconds. `size` is the droplet's, if it is resized in place: then the node is waited for.
+    """
 
     role: Role
     name: pulumi.Input[str]
     droplet_id: pulumi.Input[str]
+    size: pulumi.Input[str] | None
     host: pulumi.Input[str]
     host_key: pulumi.Input[str]
     private_key: pulumi.Input[str]
+    node_password: pulumi.Input[str]
     k3s_version: str
     config: pulumi.Input[str]
     datastore_ca: pulumi.Input[str] | None
+    labels: dict[str, str]
+    taints: list[str]
     api_name: str
     server_addresses: Sequence[pulumi.Input[str]]
     peers: Sequence[pulumi.Input[dict[str, pulumi.Input[str]]]]
+    drain_timeout: int
+    at_a_time: int
 
 
 class NodeProvider(ResourceProvider):
@@ -52,44 +66,86 @@ class NodeProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        _converge(props)
+        _converge(props, {})
         return CreateResult(str(props["name"]), {**props, "ready": True})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         replaced = ["droplet_id"] if olds.get("droplet_id") != news["droplet_id"] else []
+        if not replaced and olds["k3s_version"] != news["k3s_version"]:
+            tell(news["urn"], f"{olds['name']}: K3s {olds['k3s_version'] or 'missing'} -> {news['k3s_version']}")
         told = any(olds.get(key) != news.get(key) for key in _TOLD)
-        # The old droplet is gone or going when its node is replaced: nothing new waits for it.
         return DiffResult(changes=bool(replaced) or told or not olds.get("ready"), replaces=replaced)
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        _converge(news)
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        progress = progress_of(news["urn"])
+        agent = news["role"] == "agent"
+        with roll.turn(news["name"], news["at_a_time"], progress) if agent else nullcontext():
+            _converge(news, olds)
         return UpdateResult({**news, "ready": True})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         return ReadResult(id_, {**props, **_observe(props)})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        _remove_from_cluster(props)
+        # Nodes that go with their whole cluster go at once: there is nowhere for their pods to move.
+        if not roll.whole_cluster_goes():
+            _remove_from_cluster(props)
 
 
 def _target(props: dict[str, Any], host: dict[str, Any]) -> SshTarget:
     return SshTarget(host=host["host"], host_key=host["host_key"], private_key=props["private_key"])
 
 
-def _converge(props: dict[str, Any]) -> None:
-    """Bring the node to `props`: what is already so is left alone, so a second run is quick and safe."""
+def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
+    """Bring the node to `props`: what is already so is left alone, so a second run is quick and safe.
+
+    `olds` is what the node was last brought to; empty for a new one.
+    """
     progress = progress_of(props["urn"])
     role: Role = props["role"]
     with ExitStack() as stack:
         node = stack.enter_context(connect(_target(props, props), progress))
         wait_for_first_boot(node, progress)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
+        node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
+        if olds and k3s_service.installed_version(node) != props["k3s_version"]:
+            _drain_for_upgrade(props, stack, node, progress)
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
         changed = k3s_service.write_config(node, props["config"], props.get("datastore_ca")) or changed
         if changed or not k3s_service.is_active(node, role):
             k3s_service.start(node, role, restart=changed, progress=progress)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
         k3s_service.wait_until_ready(node, server, role, props["name"], props["k3s_version"], progress)
+        before = (olds.get("labels") or {}, olds.get("taints") or [])
+        scheduling.mark(server, props["name"], props["droplet_id"], props["labels"], props["taints"], before)
+        scheduling.uncordon(server, props["name"])
+
+
+def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> None:
+    """Empty the node before its K3s is exchanged, if another node can take its pods.
+
+    NodeError if they do not move in time: the node is left as it was, and the roll stops.
+    """
+    name, timeout = props["name"], int(props["drain_timeout"])
+    try:
+        server = stack.enter_context(_any_server(props, progress))
+    except NodeError:
+        # A lone server drains itself; an agent without any server has nobody to ask, and its pods nowhere to go.
+        if props["role"] == "agent":
+            raise
+        server = node
+    if scheduling.get_node(server, name) is None or not scheduling.others_can_take_pods(server, name):
+        return
+    progress("draining")
+    scheduling.cordon(server, name)
+    try:
+        scheduling.drain(server, name, timeout)
+    except NodeError as error:
+        scheduling.uncordon(server, name)
+        raise NodeError(
+            f"{name} could not be drained within drainTimeout ({timeout} s), and was left as it was. Look at its "
+            f"PodDisruptionBudgets: `kubectl get pdb -A`. kubectl said:\n{error}"
+        ) from None
 
 
 def _observe(props: dict[str, Any]) -> dict[str, Any]:
@@ -103,22 +159,48 @@ def _observe(props: dict[str, Any]) -> dict[str, Any]:
                 "ready": k3s_service.is_active(node, props["role"]),
             }
     except NodeError as error:
-        pulumi.log.debug(str(error))
+        tell(props["urn"], f"{props['name']} does not answer: {error}")
         return {"ready": False}
 
 
 def _remove_from_cluster(props: dict[str, Any]) -> None:
-    """Take the node out of the cluster, if some other server is left to do it."""
+    """Move the node's pods elsewhere and take it out of the cluster, as far as somebody is left to do it."""
     progress = progress_of(props["urn"])
-    try:
-        with _any_server(props, progress) as server:
-            progress("leaving the cluster")
-            k3s_service.kubectl(
-                *(server, "delete", "node", props["name"], "--ignore-not-found"), timeout=DELETE_TIMEOUT_SECONDS
+    name: str = props["name"]
+    with ExitStack() as stack:
+        try:
+            node: Connection | None = stack.enter_context(
+                connect(_target(props, props), progress, OTHER_SERVER_SECONDS)
             )
-    except NodeError as error:
-        # A cluster that is already gone has no node to remove, and its droplets must still be destroyable.
-        progress(f"left without the cluster's answer: {error}")
+        except NodeError:
+            node = None
+        try:
+            server = _server_to_ask(props, node, stack, progress)
+            if not scheduling.belongs_to(server, name, props["droplet_id"]):
+                return
+            # Pods of a machine that is gone cannot end by themselves: removing their node is what frees them.
+            if node is not None and scheduling.others_can_take_pods(server, name):
+                progress("draining")
+                if left := scheduling.drain_or_go_on(server, name, int(props["drain_timeout"])):
+                    tell(props["urn"], f"{name} goes although pods are left on it: {left}")
+            progress("leaving the cluster")
+            if node is not None and server is not node:
+                # It must not register anew.
+                node.run("systemctl", "stop", k3s_service.unit(props["role"]), timeout=120)
+            scheduling.remove(server, name)
+        except NodeError as error:
+            # A cluster that is already gone has no node to remove, and its droplets must still be destroyable.
+            tell(props["urn"], f"{name} goes without being taken out of the cluster: {error}")
+
+
+def _server_to_ask(props: dict[str, Any], node: Connection | None, stack: ExitStack, progress: Progress) -> Connection:
+    """A connection to a server: another one, or the node itself if it is the only one that answers."""
+    try:
+        return stack.enter_context(_any_server(props, progress))
+    except NodeError:
+        if node is None or props["role"] != "server":
+            raise
+        return node
 
 
 def _any_server(props: dict[str, Any], progress: Progress) -> Connection:
@@ -139,7 +221,7 @@ class Node(Resource, module="over_ssh", name="Node"):
     ready: pulumi.Output[bool]
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions) -> None:
-        secrets = pulumi.ResourceOptions(additional_secret_outputs=["private_key", "config"])
+        secrets = pulumi.ResourceOptions(additional_secret_outputs=["private_key", "node_password", "config"])
         props = {
             "urn": own_urn(name, "Node", opts.parent),
             **{field: getattr(args, field) for field in NodeArgs.__dataclass_fields__},

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pulumi
@@ -14,25 +17,32 @@ Progress = Callable[[str], None]
 
 
 def progress_of(urn: str) -> Progress:
-    """A function that shows a text and the seconds since now in the row of the resource `urn`.
-
-    Pulumi's engine gives a plugin its own address as the last argument; without one, nothing is shown.
-    """
+    """A function that shows a text and the seconds since now in the row of the resource `urn`."""
     began = time.monotonic()
+    return lambda text: _log(urn, f"{text} {time.monotonic() - began:.0f} s", ephemeral=True)
+
+
+def tell(urn: str, text: str) -> None:
+    """Say something that stays: it is listed under the resource `urn` when the run has ended."""
+    _log(urn, text, ephemeral=False)
+
+
+def _log(urn: str, text: str, *, ephemeral: bool) -> None:
+    engine = _engine()
+    if engine is None:
+        return
+    request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=ephemeral)
+    # Showing progress must never be the reason that a cluster does not come up.
+    with contextlib.suppress(grpc.RpcError):
+        engine.Log(request, timeout=2)
+
+
+@functools.cache
+def _engine() -> Any | None:
+    """The engine; None outside of it. Pulumi gives a plugin the engine's address as the last argument."""
     if len(sys.argv) < 2 or ":" not in sys.argv[-1]:
-        return lambda _text: None
-    engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(sys.argv[-1]))
-
-    def show(text: str) -> None:
-        message = f"{text} {time.monotonic() - began:.0f} s"
-        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=message, urn=urn, ephemeral=True)
-        # Showing progress must never be the reason that a cluster does not come up.
-        try:
-            engine.Log(request, timeout=2)
-        except grpc.RpcError:
-            return
-
-    return show
+        return None
+    return engine_pb2_grpc.EngineStub(grpc.insecure_channel(sys.argv[-1]))
 
 
 def own_urn(name: str, kind: str, parent: pulumi.Resource | None) -> pulumi.Output[str]:

@@ -231,3 +231,20 @@ def test_a_prefix_names_everything_apart() -> None:
     ]
     assert named
     assert all(name.startswith("blue") for name in named)
+
+
+def test_pools_have_machines_of_their_own_names_and_sizes() -> None:
+    pools = [{"name": "big", "count": 2, "size": "s-4vcpu-8gb", "labels": {"disk": "ssd"}}]
+    cloud, outputs = up(agentPools=pools, agentCount=1)
+    assert sorted(name for name in cloud.of("Node")) == ["agent-0", "big-0", "big-1", "server-0", "server-1"]
+    assert [agent["size"] for agent in outputs["agents"]] == ["s-1vcpu-2gb", "s-4vcpu-8gb", "s-4vcpu-8gb"]
+    assert cloud.of("Droplet")["big-0-droplet"]["name"].startswith("k3s-big-")
+    assert cloud.of("Node")["big-0"]["labels"] == {"disk": "ssd"}
+
+
+def test_a_replaceable_machine_gets_a_new_name_with_a_new_image_or_size() -> None:
+    ha, _ = up()
+    assert ha.of("RandomId")["server-0-id"]["keepers"] == {"image": "ubuntu-24-04-x64", "size": "s-2vcpu-4gb"}
+    single, _ = up(topology="single-node", agentCount=1)
+    assert "keepers" not in single.of("RandomId")["server-0-id"]
+    assert "keepers" in single.of("RandomId")["agent-0-id"]

@@ -9,7 +9,7 @@ import yaml
 
 from cloud_init import HostKey, user_data
 from k3s_cluster.datastore_endpoint import DatastoreEndpoint
-from k3s_cluster.k3s_config import NodeAddresses, Tokens, agent_config, server_config
+from k3s_cluster.k3s_config import NodeAddresses, NodeMarks, Tokens, agent_config, server_config
 from k3s_cluster.kubeconfig import rewrite
 from k3s_cluster.over_ssh.datastore_grants import grants
 from k3s_cluster.over_ssh.hosts_file import with_servers
@@ -49,10 +49,26 @@ def test_a_server_on_sqlite_has_no_datastore_and_leaves_out_what_is_disabled() -
 
 
 def test_an_agent_knows_its_own_token_only_and_finds_servers_by_name() -> None:
-    text = agent_config(settings(), NODE, TOKENS)
+    text = agent_config(settings(), NODE, TOKENS, NodeMarks())
     assert yaml.safe_load(text)["server"] == "https://k3s-api.internal:6443"
     assert yaml.safe_load(text)["token"] == "agent-secret"
     assert "server-secret" not in text
+
+
+def test_marks_and_further_settings_reach_k3s() -> None:
+    told = yaml.safe_load(
+        agent_config(
+            settings(k3sAgentConfig={"kubelet-arg": ["max-pods=50"]}),
+            NODE,
+            TOKENS,
+            NodeMarks((("disk", "ssd"),), ("dedicated=batch:NoSchedule",)),
+        )
+    )
+    assert told["node-label"] == ["disk=ssd"]
+    assert told["node-taint"] == ["dedicated=batch:NoSchedule"]
+    assert told["kubelet-arg"] == ["max-pods=50"]
+    tainted = yaml.safe_load(server_config(settings(serverTaint=True), NODE, TOKENS, "203.0.113.9", None))
+    assert tainted["node-taint"] == ["node-role.kubernetes.io/control-plane:NoSchedule"]
 
 
 def test_user_data_plants_the_host_key_and_holds_no_other_secret() -> None:

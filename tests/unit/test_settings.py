@@ -25,7 +25,8 @@ def test_defaults_make_the_reference_cluster() -> None:
     settings = parse_settings(config(), stack="fra1", folder=CHECKOUT)
     assert (settings.topology, settings.region, settings.image) == ("ha", "fra1", "ubuntu-24-04-x64")
     assert (settings.servers.count, settings.servers.size) == (2, "s-2vcpu-4gb")
-    assert (settings.agents.count, settings.agents.size) == (1, "s-1vcpu-2gb")
+    (pool,) = settings.agent_pools
+    assert (pool.name, pool.count, pool.size) == ("agent", 1, "s-1vcpu-2gb")
     assert (settings.server_tag, settings.agent_tag) == ("k3s_server", "k3s_agent")
     assert settings.datastore is not None
     assert (settings.datastore.engine, settings.datastore.version) == ("pg", "17")
@@ -39,14 +40,14 @@ def test_defaults_make_the_reference_cluster() -> None:
 
 def test_a_single_node_has_one_server_no_agent_no_database_and_no_load_balancer() -> None:
     settings = parse_settings(config(topology="single-node"), stack="dev", folder=CHECKOUT)
-    assert (settings.servers.count, settings.agents.count) == (1, 0)
+    assert (settings.servers.count, settings.agent_count) == (1, 0)
     assert settings.datastore is None
     assert settings.load_balancer is None
 
 
 def test_a_single_node_may_have_agents() -> None:
     settings = parse_settings(config(topology="single-node", agentCount=3), stack="dev", folder=CHECKOUT)
-    assert (settings.servers.count, settings.agents.count) == (1, 3)
+    assert (settings.servers.count, settings.agent_count) == (1, 3)
 
 
 @pytest.mark.parametrize("stack", ["fra1", "single", "local"])
@@ -60,6 +61,70 @@ def test_public_key_files_are_read_and_account_keys_are_kept(tmp_path: Path) -> 
     settings = parse_settings(config(sshKeys=["laptop", str(file)]), stack="dev", folder=CHECKOUT)
     assert settings.access.account_keys == ("laptop",)
     assert settings.access.public_keys == ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@laptop",)
+
+
+def test_pools_take_the_stack_s_image_and_replace_the_short_form_unless_it_has_a_count() -> None:
+    pools = [
+        {"name": "big", "count": 2, "size": "s-4vcpu-8gb", "labels": {"disk": "ssd"}, "taints": ["a=b:NoSchedule"]}
+    ]
+    settings = parse_settings(config(agentPools=pools), stack="dev", folder=CHECKOUT)
+    short, big = settings.agent_pools
+    assert (short.name, short.count) == ("agent", 0)
+    assert (big.name, big.count, big.image) == ("big", 2, "ubuntu-24-04-x64")
+    assert (big.labels, big.taints) == ((("disk", "ssd"),), ("a=b:NoSchedule",))
+    both = parse_settings(config(agentPools=pools, agentCount=1), stack="dev", folder=CHECKOUT)
+    assert [pool.count for pool in both.agent_pools] == [1, 2]
+
+
+def pool(**changes: object) -> dict[str, object]:
+    return {"agentPools": [{"name": "big", "count": 1, "size": "s-4vcpu-8gb", **changes}]}
+
+
+REFUSED_POOLS = {
+    "no list": ({"agentPools": {"big": 1}}, "must be a list of pools, each with name, count and size."),
+    "no name": (
+        {"agentPools": [{"count": 1, "size": "s-4vcpu-8gb"}]},
+        "has `None` for name in pool 1, which must be 1 to 20 lower-case letters, digits and single dashes, "
+        "beginning with a letter.",
+    ),
+    "a name that is taken": (
+        pool(name="server"),
+        "has `server` for name in pool 1, which must be another word: `server` and `agent` are taken by serverCount "
+        "and agentCount.",
+    ),
+    "a count below zero": (
+        pool(count=-1),
+        "has `-1` for count in pool 1, which must be a whole number from 0 to 1000.",
+    ),
+    "a size that is no slug": (
+        pool(size="huge one"),
+        "has `huge one` for size in pool 1, which must be a droplet size's slug, such as `s-1vcpu-2gb`.",
+    ),
+    "a taint without effect": (
+        pool(taints=["dedicated=batch"]),
+        "has `['dedicated=batch']` for taints in pool 1, which must be a list of taints such as "
+        "`dedicated=batch:NoSchedule`.",
+    ),
+    "a label with a space": (
+        pool(labels={"disk": "very fast"}),
+        "has `{'disk': 'very fast'}` for labels in pool 1, which must be a map of label names to texts.",
+    ),
+    "an unknown key": (
+        pool(lables={}),
+        "has the unknown key `lables` in pool 1; there are `name`, `count`, `size`, `image`, `labels` or `taints`.",
+    ),
+    "two of one name": (
+        {"agentPools": [{"name": "big", "count": 1, "size": "s"}, {"name": "big", "count": 2, "size": "s"}]},
+        "has two pools called `big`; give each a name of its own.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED_POOLS.values(), ids=REFUSED_POOLS.keys())
+def test_refused_pools(changes: dict[str, object], message: str) -> None:
+    (problem,) = refusals(config(**changes))
+    assert problem.startswith("agentPools: `")
+    assert problem.endswith(message)
 
 
 REFUSED = {
@@ -191,6 +256,33 @@ REFUSED = {
     "a kubeconfig that is a folder": (
         {"kubeconfigPath": "tests"},
         "kubeconfigPath: `tests` must be a file, and is a folder: add a file name.",
+    ),
+    "a taint on servers without agents": (
+        {"serverTaint": True, "agentCount": 0},
+        "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
+        "set agentCount, or leave serverTaint at `false`.",
+    ),
+    "a drain without time": ({"drainTimeout": 1}, "drainTimeout: `1` must be a whole number from 10 to 3600."),
+    "no agent at a time": (
+        {"maxUnavailableAgents": 0},
+        "maxUnavailableAgents: `0` must be a whole number from 1 to 4.",
+    ),
+    "a K3s setting with a key of its own": (
+        {"k3sServerConfig": {"disable": ["traefik"]}},
+        'k3sServerConfig: `{"disable": ["traefik"]}` may not hold `disable`: set `disable`.',
+    ),
+    "a K3s setting that the stack makes": (
+        {"k3sAgentConfig": {"token": "mine"}},
+        'k3sAgentConfig: `{"token": "mine"}` may not hold `token`: the stack makes the tokens itself.',
+    ),
+    "a K3s setting with dashes": (
+        {"k3sServerConfig": {"--debug": True}},
+        'k3sServerConfig: `{"--debug": true}` may hold K3s\'s flags without their dashes in front, not `--debug`.',
+    ),
+    "a K3s setting of maps": (
+        {"k3sServerConfig": {"kubelet-arg": {"a": 1}}},
+        'k3sServerConfig: `{"kubelet-arg": {"a": 1}}` has for `kubelet-arg` neither a text, a number, true or false, '
+        "nor a list of texts.",
     ),
     "a misspelt key": (
         {"toplogy": "ha"},

@@ -1,0 +1,112 @@
+"""What cannot change in a living cluster: refused in the plan, before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from k3s_cluster import k3s_version
+from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.settings import ClusterSettings
+
+_NEW_STACK = "make another stack with it, and move there"
+#: Settings that would make DigitalOcean replace the VPC or the database, and with it all that the cluster holds.
+_FIXED = {
+    "topology": f"a cluster's state cannot move between SQLite and a database; {_NEW_STACK}",
+    "region": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
+    "vpc_cidr": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
+    "name_prefix": f"the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
+    "datastore_engine": f"a cluster's state cannot move between engines; {_NEW_STACK}",
+}
+_KEYS = {
+    "topology": "topology",
+    "region": "region",
+    "vpc_cidr": "vpcCidr",
+    "name_prefix": "namePrefix",
+    "datastore_engine": "datastoreEngine",
+}
+
+
+@dataclass(frozen=True)
+class InvariantsArgs:
+    """What is compared with what the cluster was made with. `image` is None where droplets may be replaced."""
+
+    topology: str
+    region: str
+    vpc_cidr: str
+    name_prefix: str
+    datastore_engine: str
+    k3s_version: str
+    image: str | None
+    unchangeable: dict[str, str]
+
+
+def of(settings: ClusterSettings) -> InvariantsArgs:
+    """The invariants of a cluster with these settings."""
+    both = {**settings.agent_config, **settings.server_config}
+    return InvariantsArgs(
+        topology=settings.topology,
+        region=settings.region,
+        vpc_cidr=str(settings.vpc_cidr),
+        name_prefix=settings.name_prefix,
+        datastore_engine=settings.datastore.engine if settings.datastore else "sqlite",
+        k3s_version=settings.k3s_version,
+        image=settings.image if settings.topology == "single-node" else None,
+        unchangeable={key: str(both[key]) for key in sorted(UNCHANGEABLE) if key in both},
+    )
+
+
+def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]]:
+    """What `news` may not do to a cluster that has `olds`: setting and reason, for each."""
+    found = []
+    for name, reason in _FIXED.items():
+        if olds[name] != news[name]:
+            found.append((_KEYS[name], f"cannot change from `{olds[name]}` to `{news[name]}`: {reason}"))
+    if version := k3s_version.refusal(olds["k3s_version"], news["k3s_version"]):
+        found.append(("k3sVersion", version))
+    if olds["image"] and news["image"] and olds["image"] != news["image"]:
+        found.append(
+            (
+                "image",
+                f"cannot change from `{olds['image']}` to `{news['image']}` on a single node: its droplet would be "
+                "replaced, and the cluster's state on its disk lost; upgrade the system in place, or "
+                f"{_NEW_STACK}",
+            )
+        )
+    before, after = olds["unchangeable"], news["unchangeable"]
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            was, will = (f"`{side[key]}`" if key in side else "K3s's default" for side in (before, after))
+            found.append((f"k3sServerConfig.{key}", f"cannot change from {was} to {will}: {UNCHANGEABLE[key]}"))
+    return found
+
+
+class InvariantsProvider(ResourceProvider):
+    """Compares at every plan. It makes nothing."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        failures = refusals(olds, news) if olds else []
+        return CheckResult(news, [CheckFailure(setting, f"{setting} {reason}.") for setting, reason in failures])
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(str(props["name_prefix"]), props)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        return DiffResult(changes=any(olds.get(key) != news[key] for key in InvariantsArgs.__dataclass_fields__))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(news)
+
+
+class Invariants(Resource, module="cluster", name="Invariants"):
+    """Stands before everything else: `region` is taken from here, so that nothing is made where a change is refused."""
+
+    region: pulumi.Output[str]
+
+    def __init__(self, name: str, args: InvariantsArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(InvariantsProvider(), name, asdict(args), opts)

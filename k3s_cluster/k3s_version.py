@@ -1,0 +1,39 @@
+"""K3s versions, and which step from one to the next K3s supports."""
+
+from __future__ import annotations
+
+import re
+
+_FORM = re.compile(r"v1\.(\d+)\.(\d+)(?:-rc(\d+))?\+k3s(\d+)")
+#: Sorts after every release candidate.
+_RELEASED = 1_000_000
+
+
+def parse(version: str) -> tuple[int, int, int, int] | None:
+    """Minor, patch, release candidate and K3s revision, in the order in which versions follow each other."""
+    found = _FORM.fullmatch(version)
+    if not found:
+        return None
+    minor, patch, candidate, revision = found.groups()
+    return int(minor), int(patch), int(candidate) if candidate else _RELEASED, int(revision)
+
+
+def refusal(old: str, new: str) -> str | None:
+    """Why K3s cannot go from `old` to `new`, and what to do; None where it can.
+
+    Source: docs.k3s.io/upgrades and kubernetes.io/releases/version-skew-policy: no minor skipped, never down.
+    """
+    before, after = parse(old), parse(new)
+    if after is None:
+        return f"`{new}` is no K3s release; use one such as `v1.34.2+k3s1`"
+    if before is None:
+        return None
+    if after < before:
+        return (
+            f"`{new}` is older than `{old}`, which this cluster has had, and K3s cannot go back; "
+            f"set k3sVersion to `{old}` or later, or restore a backup into a new stack"
+        )
+    if after[0] > before[0] + 1:
+        step = f"v1.{before[0] + 1}"
+        return f"`{new}` skips a minor version after `{old}`; go to a release of {step} first, then on from there"
+    return None

@@ -1,0 +1,97 @@
+"""What cannot change in a living cluster."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from k3s_cluster import k3s_version
+from k3s_cluster.invariants import InvariantsProvider, of, refusals
+from k3s_cluster.settings import parse_settings
+from tests.unit.stack_files import CHECKOUT, config
+
+
+def invariants(**changes: object) -> dict[str, Any]:
+    return asdict(of(parse_settings(config(**changes), stack="dev", folder=CHECKOUT)))
+
+
+def test_what_may_change_is_not_refused() -> None:
+    changed = invariants(agentCount=5, serverSize="s-4vcpu-8gb", image="ubuntu-26-04-x64", k3sVersion="v1.35.0+k3s1")
+    assert refusals(invariants(), changed) == []
+
+
+REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
+    "topology": ({}, {"topology": "single-node"}, "topology", "cannot change from `ha` to `single-node`"),
+    "region": ({}, {"region": "nyc3"}, "region", "all data lost; make another stack"),
+    "VPC range": ({}, {"vpcCidr": "10.9.0.0/24"}, "vpcCidr", "cannot change from `10.10.10.0/24` to `10.9.0.0/24`"),
+    "prefix": ({}, {"namePrefix": "blue"}, "namePrefix", "cannot change from `k3s` to `blue`"),
+    "downgrade": ({}, {"k3sVersion": "v1.34.1+k3s1"}, "k3sVersion", "K3s cannot go back"),
+    "skipped minor": ({}, {"k3sVersion": "v1.36.0+k3s1"}, "k3sVersion", "go to a release of v1.35 first"),
+    "image of a single node": (
+        {"topology": "single-node"},
+        {"topology": "single-node", "image": "debian-12-x64"},
+        "image",
+        "cannot change from `ubuntu-24-04-x64` to `debian-12-x64` on a single node",
+    ),
+    "flannel backend": (
+        {},
+        {"k3sServerConfig": {"flannel-backend": "wireguard-native"}},
+        "k3sServerConfig.flannel-backend",
+        "cannot change from K3s's default to `wireguard-native`: nodes with different backends",
+    ),
+    "secrets encryption": (
+        {},
+        {"k3sServerConfig": {"secrets-encryption": False}},
+        "k3sServerConfig.secrets-encryption",
+        "the datastore holds secrets written the other way",
+    ),
+    "pod range": (
+        {"k3sServerConfig": {"cluster-cidr": "10.50.0.0/16"}},
+        {"k3sServerConfig": {"cluster-cidr": "10.60.0.0/16"}},
+        "k3sServerConfig.cluster-cidr",
+        "cannot change from `10.50.0.0/16` to `10.60.0.0/16`: pods and nodes already have addresses from it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "setting", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(before: dict[str, object], after: dict[str, object], setting: str, reason: str) -> None:
+    found = dict(refusals(invariants(**before), invariants(**after)))
+    assert reason in found[setting]
+    checked = InvariantsProvider().check(invariants(**before), invariants(**after))
+    assert any(failure.reason.startswith(f"{setting} ") for failure in checked.failures)
+
+
+def test_a_new_cluster_may_be_anything() -> None:
+    assert InvariantsProvider().check({}, invariants(region="nyc3")).failures == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("v1.34.2+k3s1", "v1.34.2+k3s1"),
+        ("v1.34.2+k3s1", "v1.34.2+k3s2"),
+        ("v1.34.2-rc1+k3s1", "v1.34.2+k3s1"),
+        ("v1.34.9+k3s1", "v1.34.10+k3s1"),
+        ("v1.34.9+k3s1", "v1.35.0+k3s1"),
+    ],
+)
+def test_versions_that_k3s_can_go_to(old: str, new: str) -> None:
+    assert k3s_version.refusal(old, new) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("v1.34.2+k3s2", "v1.34.2+k3s1"),
+        ("v1.34.2+k3s1", "v1.34.2-rc1+k3s1"),
+        ("v1.34.10+k3s1", "v1.34.9+k3s1"),
+        ("v1.34.2+k3s1", "v1.33.9+k3s1"),
+        ("v1.33.2+k3s1", "v1.35.0+k3s1"),
+        ("v1.34.2+k3s1", "latest"),
+    ],
+)
+def test_versions_that_k3s_cannot_go_to(old: str, new: str) -> None:
+    assert k3s_version.refusal(old, new)
