@@ -67,7 +67,7 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
             found.append((_KEYS[name], f"cannot change from `{olds[name]}` to `{news[name]}`: {reason}"))
     if version := k3s_version.refusal(olds["k3s_version"], news["k3s_version"]):
         found.append(("k3sVersion", version))
-    if olds["image"] and news["image"] and olds["image"] != news["image"]:
+    if olds.get("image") and news.get("image") and olds["image"] != news["image"]:
         found.append(
             (
                 "image",
@@ -76,7 +76,7 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
                 f"{_NEW_STACK}",
             )
         )
-    before, after = olds["unchangeable"], news["unchangeable"]
+    before, after = olds.get("unchangeable") or {}, news.get("unchangeable") or {}
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
             was, will = (f"`{side[key]}`" if key in side else "K3s's default" for side in (before, after))

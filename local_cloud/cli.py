@@ -12,6 +12,7 @@ from pathlib import Path
 
 from local_cloud import addresses, daemon, lifecycle, paths, prerequisites
 from local_cloud.databases.postgresql import Cluster, cluster_ids
+from local_cloud.k3s.releases import publish
 from local_cloud.load_balancers import load_balancer
 from local_cloud.machine_room import DropletSpec, MachineRoomError
 from local_cloud.machines import records
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _fault(options)
             case "durations":
                 _durations(options.profile)
+            case "publish":
+                publish(daemon.DOWNLOADS, options.versions)
             case "sql":
                 print(Cluster(_database(options.cluster)).sql(options.database, f"{options.statement};"), end="")
             case "shell":
@@ -73,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     shell = commands.add_parser("shell", help="a root shell in a machine, without SSH")
     shell.add_argument("droplet", help="name or id")
     shell.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="run this instead of a shell")
+    releases = commands.add_parser("publish", help="offer more K3s versions at get.k3s.io, to rehearse upgrades")
+    releases.add_argument("versions", nargs="+", metavar="VERSION", help="such as v1.34.3+k3s1")
     sql = commands.add_parser("sql", help="run SQL in a database as its superuser, behind DigitalOcean's back")
     sql.add_argument("--cluster", help="id; may be left out for the only one")
     sql.add_argument("database", help="name, as in k3s")

@@ -82,6 +82,26 @@ def test_admin_ranges_are_changed_in_place_and_shut_the_outsider_out(stack: Stac
     stack.up()
 
 
+def test_a_new_size_keeps_the_droplet_and_its_data(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+    stack.config["serverSize"] = "s-4vcpu-8gb"
+    stack.configure()
+    assert "replaced" not in stack.up().stdout
+    (resized,) = stack.outputs()["servers"]
+    assert resized == {**server, "size": "s-4vcpu-8gb"}
+    assert stack.nodes() == {server["name"]: True}
+    stack.kubectl("get", "configmap", "kept-in-sqlite")
+
+
+def test_a_new_image_is_refused_with_what_to_do_instead(stack: Stack) -> None:
+    stack.configure(image="debian-12-x64")
+    done = stack.up(check=False)
+    stack.configure()
+    assert done.returncode != 0
+    assert "image cannot change from `ubuntu-24-04-x64` to `debian-12-x64` on a single node" in done.stdout
+    stack.preview("--expect-no-changes")
+
+
 def test_destroy_leaves_nothing(stack: Stack) -> None:
     stack.destroy()
     assert rented_with_prefix(PREFIX) == []
