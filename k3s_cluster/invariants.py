@@ -97,7 +97,7 @@ class InvariantsProvider(ResourceProvider):
         return CreateResult(str(props["name_prefix"]), props)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=any(olds.get(key) != news[key] for key in InvariantsArgs.__dataclass_fields__))
+        return DiffResult(changes=any(olds.get(key) != news.get(key) for key in InvariantsArgs.__dataclass_fields__))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(news)

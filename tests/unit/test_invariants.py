@@ -64,6 +64,12 @@ def test_refused(before: dict[str, object], after: dict[str, object], setting: s
     assert any(failure.reason.startswith(f"{setting} ") for failure in checked.failures)
 
 
+def test_what_pulumi_leaves_out_for_none_is_no_change() -> None:
+    told = {key: value for key, value in invariants().items() if value is not None}
+    assert refusals(told, told) == []
+    assert InvariantsProvider().diff("k3s", told, told).changes is False
+
+
 def test_a_new_cluster_may_be_anything() -> None:
     assert InvariantsProvider().check({}, invariants(region="nyc3")).failures == []
 
