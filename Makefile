@@ -24,6 +24,7 @@ lint: setup ## ruff, mypy, shellcheck
 
 bench: setup ## measures what README states, and prints a table
 	@$(PYTHON) -m tests.bench $(BENCH)
+	@$(PYTHON) -m tests.plan_speed
 
 down: ## ends the local cloud and everything in it
 	@if [ -x $(PYTHON) ]; then bin/local-cloud down; else echo "nothing to end: this checkout was never set up"; fi

@@ -51,7 +51,7 @@ def stack() -> Iterator[Stack]:
             "healthCheckHealthy": 2,
             "healthCheckUnhealthy": 2,
             "k3sVersion": FIRST,
-            "drainTimeout": 60,
+            "drainTimeout": 120,
         },
     )
     for up in brought_up(stack):
