@@ -215,6 +215,7 @@ class K3sCluster(pulumi.ComponentResource):
             ],
             drain_timeout=settings.roll.drain_timeout,
             at_a_time=settings.roll.max_unavailable_agents,
+            health_check=_health_check(settings) if role == "server" else None,
         )
         return Node(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
@@ -237,6 +238,13 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _token(self, name: str) -> pulumi.Output[str]:
         return random.RandomPassword(name, length=TOKEN_LENGTH, special=False, opts=self._child).result
+
+
+def _health_check(settings: ClusterSettings) -> dict[str, int] | None:
+    balancer = settings.load_balancer
+    if balancer is None:
+        return None
+    return {"interval": balancer.interval, "healthy": balancer.healthy, "unhealthy": balancer.unhealthy}
 
 
 def _addresses(machine: Machine) -> pulumi.Output[NodeAddresses]:

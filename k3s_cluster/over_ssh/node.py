@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
-from k3s_cluster.over_ssh import k3s_service, roll, scheduling
+from k3s_cluster.over_ssh import k3s_service, roll, rotation, scheduling
 from k3s_cluster.over_ssh.connection import Connection, NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
@@ -28,7 +29,7 @@ NODE_PASSWORD_PATH = "/etc/rancher/node/password"  # noqa: S105 - a path
 #: What is compared with the node's last known state; a change of any other property is only noted.
 _TOLD = (
     *("role", "name", "size", "k3s_version", "config", "datastore_ca", "api_name", "server_addresses"),
-    *("labels", "taints", "drain_timeout"),
+    *("labels", "taints", "drain_timeout", "health_check"),
 )
 
 
@@ -37,7 +38,8 @@ class NodeArgs:
     """What a node is told. `config` holds secrets. `peers` are the cluster's servers, this node left out.
 
     `node_password` is the same for a rebuilt droplet, so that the cluster takes it for the same node. `drain_timeout`
-    is in seconds. `size` is the droplet's, if it is resized in place: then the node is waited for.
+    is in seconds. `health_check` is the load balancer's (`interval` in seconds, `healthy`, `unhealthy`), None for what
+    is behind none. `size` is the droplet's, if it is resized in place: then the node is waited for.
     """
 
     role: Role
@@ -58,6 +60,7 @@ class NodeArgs:
     peers: Sequence[pulumi.Input[dict[str, pulumi.Input[str]]]]
     drain_timeout: int
     at_a_time: int
+    health_check: dict[str, int] | None
 
 
 class NodeProvider(ResourceProvider):
@@ -112,13 +115,26 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             _drain_for_upgrade(props, stack, node, progress)
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
         changed = k3s_service.write_config(node, props["config"], props.get("datastore_ca")) or changed
+        out_since = time.monotonic()
         if changed or not k3s_service.is_active(node, role):
+            if props.get("health_check"):
+                rotation.take_out(node)
             k3s_service.start(node, role, restart=changed, progress=progress)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
         k3s_service.wait_until_ready(node, server, role, props["name"], props["k3s_version"], progress)
         before = (olds.get("labels") or {}, olds.get("taints") or [])
         scheduling.mark(server, props["name"], props["droplet_id"], props["labels"], props["taints"], before)
         scheduling.uncordon(server, props["name"])
+        if props.get("health_check"):
+            _back_into_rotation(props["health_check"], node, time.monotonic() - out_since, progress)
+
+
+def _back_into_rotation(check: dict[str, Any], server: Connection, out_for: float, progress: Progress) -> None:
+    """Let clients come again, and wait until the load balancer sends them: then the next server may go."""
+    rotation.put_back(server)
+    interval, healthy, unhealthy = (int(check[key]) for key in ("interval", "healthy", "unhealthy"))
+    wait = rotation.seconds_until_trusted(out_for, interval, healthy, unhealthy)
+    rotation.wait(wait, "waiting for the load balancer's health checks", progress)
 
 
 def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> None:
@@ -183,6 +199,11 @@ def _remove_from_cluster(props: dict[str, Any]) -> None:
                 progress("draining")
                 if left := scheduling.drain_or_go_on(server, name, int(props["drain_timeout"])):
                     tell(props["urn"], f"{name} goes although pods are left on it: {left}")
+            if node is not None and server is not node and props.get("health_check"):
+                check = props["health_check"]
+                rotation.take_out(node)
+                wait = rotation.seconds_until_avoided(int(check["interval"]), int(check["unhealthy"]))
+                rotation.wait(wait, "waiting for the load balancer's health checks", progress)
             progress("leaving the cluster")
             if node is not None and server is not node:
                 # It must not register anew.
