@@ -56,6 +56,9 @@ class Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._client.close()
 
     def run(self, *command: str, stdin: str = "", timeout: float = 60) -> str:

@@ -132,6 +132,11 @@ def kubectl(server: Connection, *arguments: str, timeout: float = 60) -> str:
     return server.run("k3s", "kubectl", *arguments, timeout=timeout)
 
 
+def answers(server: Connection) -> bool:
+    """True if the API on this server is ready."""
+    return server.attempt("k3s", "kubectl", "get", "--raw=/readyz", "--request-timeout=5s")[0] == 0
+
+
 def node_state(server: Connection, name: str) -> NodeState | None:
     """What the cluster says of the node `name`; None where it does not know it or does not answer."""
     status, output, _ = server.attempt("k3s", "kubectl", "get", "node", name, "--output", "json")

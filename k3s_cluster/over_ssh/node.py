@@ -199,16 +199,17 @@ def _remove_from_cluster(props: dict[str, Any]) -> None:
                 progress("draining")
                 if left := scheduling.drain_or_go_on(server, name, int(props["drain_timeout"])):
                     tell(props["urn"], f"{name} goes although pods are left on it: {left}")
-            if node is not None and server is not node and props.get("health_check"):
+            others = scheduling.other_servers(server, name)
+            if node is not None and props.get("health_check"):
                 check = props["health_check"]
                 rotation.take_out(node)
                 wait = rotation.seconds_until_avoided(int(check["interval"]), int(check["unhealthy"]))
                 rotation.wait(wait, "waiting for the load balancer's health checks", progress)
             progress("leaving the cluster")
-            if node is not None and server is not node:
+            if node is not None:
                 # It must not register anew.
                 node.run("systemctl", "stop", k3s_service.unit(props["role"]), timeout=120)
-            scheduling.remove(server, name)
+            scheduling.remove(server, name, through=others if server is node else None)
         except NodeError as error:
             # A cluster that is already gone has no node to remove, and its droplets must still be destroyable.
             tell(props["urn"], f"{name} goes without being taken out of the cluster: {error}")
@@ -225,13 +226,19 @@ def _server_to_ask(props: dict[str, Any], node: Connection | None, stack: ExitSt
 
 
 def _any_server(props: dict[str, Any], progress: Progress) -> Connection:
-    """A connection to a server of the cluster other than this node. Raises NodeError if none answers."""
+    """A connection to a server of the cluster other than this node whose API answers. NodeError if there is none."""
     problems = []
     for peer in props["peers"]:
         try:
-            return connect(_target(props, peer), progress, OTHER_SERVER_SECONDS)
+            server = connect(_target(props, peer), progress, OTHER_SERVER_SECONDS)
         except NodeError as error:
             problems.append(str(error))
+            continue
+        # A server that is on its way out may still answer SSH when its K3s has ended.
+        if k3s_service.answers(server):
+            return server
+        problems.append(f"the API on {peer['host']} does not answer")
+        server.close()
     raise NodeError("no other server of the cluster answers: " + ("; ".join(problems) or "there is none"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from k3s_cluster.k3s_config import API_PORT
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.k3s_service import kubectl
 
@@ -48,9 +49,36 @@ def uncordon(server: Connection, name: str) -> None:
         kubectl(server, "annotate", "node", name, f"{CORDONED}-")
 
 
-def remove(server: Connection, name: str) -> None:
-    """Take the node out of the cluster."""
-    kubectl(server, "delete", "node", name, "--ignore-not-found")
+def remove(server: Connection, name: str, through: list[str] | None = None) -> None:
+    """Take the node out of the cluster. `through` are other servers' addresses, for a server that is itself stopped.
+
+    NodeError if none of them does it; nothing is to be done where there is none.
+    """
+    if through is None:
+        kubectl(server, "delete", "node", name, "--ignore-not-found")
+        return
+    problems = []
+    for address in through:
+        try:
+            kubectl(server, f"--server=https://{address}:{API_PORT}", "delete", "node", name, "--ignore-not-found")
+            return
+        except NodeError as error:
+            problems.append(str(error))
+    if problems:
+        raise NodeError("; ".join(problems))
+
+
+def other_servers(server: Connection, name: str) -> list[str]:
+    """Addresses inside the VPC of the Ready servers other than `name`."""
+    selector = "--selector=node-role.kubernetes.io/control-plane=true"
+    nodes = json.loads(kubectl(server, "get", "nodes", selector, "--output", "json"))["items"]
+    return [
+        address["address"]
+        for node in nodes
+        if node["metadata"]["name"] != name and _is_ready(node)
+        for address in node["status"].get("addresses", [])
+        if address["type"] == "InternalIP"
+    ]
 
 
 def others_can_take_pods(server: Connection, name: str) -> bool:
@@ -60,8 +88,11 @@ def others_can_take_pods(server: Connection, name: str) -> bool:
 
 
 def _takes_pods(node: dict[str, Any]) -> bool:
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
-    return ready and not node["spec"].get("unschedulable")
+    return _is_ready(node) and not node["spec"].get("unschedulable")
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
 def belongs_to(server: Connection, name: str, droplet_id: str) -> bool:

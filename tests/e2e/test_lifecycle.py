@@ -14,7 +14,7 @@ import pytest
 from local_cloud import control
 from tests.e2e.conftest import brought_up
 from tests.e2e.prober import probing
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run, wait_for
 
 PREFIX = "e2e-life"
 FIRST, MINOR, PATCH, LAST = "v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.2+k3s1", "v1.34.3+k3s1"
@@ -292,7 +292,7 @@ def test_another_version_is_put_right(stack: Stack) -> None:
     agent = names(stack, "agents")[1]
     installer = "curl -sfL https://get.k3s.io | INSTALL_K3S_EXEC=agent INSTALL_K3S_VERSION='v1.34.2+k3s1' sh -"
     in_machine(agent, "sh", "-c", installer)
-    assert versions(stack)[agent] == PATCH
+    wait_for("the other version", lambda: versions(stack)[agent] == PATCH, 30)
     repaired(stack, agent)
     assert versions(stack)[agent] == LAST
 
