@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+#: How releases are tagged: github.com/k3s-io/k3s/releases.
 _FORM = re.compile(r"v1\.(\d+)\.(\d+)(?:-rc(\d+))?\+k3s(\d+)")
 #: Sorts after every release candidate.
 _RELEASED = 1_000_000

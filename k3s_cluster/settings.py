@@ -14,6 +14,8 @@ from typing import Literal, TypeVar
 
 import pulumi
 
+from k3s_cluster import k3s_version
+
 Topology = Literal["single-node", "ha"]
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
@@ -218,6 +220,12 @@ def _matching(pattern: str, meaning: str) -> Callable[[str], str]:
         return raw
 
     return parse
+
+
+def _release(raw: str) -> str:
+    if k3s_version.parse(raw) is None:
+        raise _Refused("must be a K3s release such as `v1.34.2+k3s1`")
+    return raw
 
 
 def _list_of(parse_item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
@@ -428,8 +436,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "maxUnavailableAgents": _whole_number(1, 4),
     "drainTimeout": _whole_number(10, 3600),
     "image": _matching(_SLUG, "an image's slug, such as `ubuntu-24-04-x64`, or its number"),
-    # github.com/k3s-io/k3s/releases: how releases are tagged.
-    "k3sVersion": _matching(r"v1\.\d+\.\d+(-rc\d+)?\+k3s\d+", "a K3s release such as `v1.34.2+k3s1`"),
+    "k3sVersion": _release,
     "disable": _list_of(_component),
     "k3sServerConfig": _k3s_config,
     "k3sAgentConfig": _k3s_config,

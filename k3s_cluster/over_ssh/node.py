@@ -143,13 +143,7 @@ def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection
     NodeError if they do not move in time: the node is left as it was, and the roll stops.
     """
     name, timeout = props["name"], int(props["drain_timeout"])
-    try:
-        server = stack.enter_context(_any_server(props, progress))
-    except NodeError:
-        # A lone server drains itself; an agent without any server has nobody to ask, and its pods nowhere to go.
-        if props["role"] == "agent":
-            raise
-        server = node
+    server = _server_to_ask(props, node, stack, progress)
     if scheduling.get_node(server, name) is None or not scheduling.others_can_take_pods(server, name):
         return
     progress("draining")
