@@ -111,6 +111,12 @@ class Stack:
         }
 
 
+def open_to_outsider(address: str, port: int) -> bool:
+    """True if somebody else on the cloud's internet gets a TCP connection."""
+    probe = f"exec 3<>/dev/tcp/{address}/{port}"
+    return run(LOCAL, "--as", "outsider", "timeout", "2", "bash", "-c", probe, check=False).returncode == 0
+
+
 def wait_for(what: str, true: Any, seconds: float) -> float:
     """Seconds until `true()` held; fails if it does not within `seconds`."""
     began = time.monotonic()

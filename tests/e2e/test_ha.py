@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import brought_up
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run, wait_for
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, open_to_outsider, rented, rented_with_prefix, run, wait_for
 
 PREFIX = "e2e-ha"
 INTERVAL, UNHEALTHY = 3, 2
@@ -148,15 +148,10 @@ def test_only_servers_reach_the_database(stack: Stack) -> None:
 def test_servers_api_is_closed_to_everyone_but_the_vpc_and_the_load_balancer(stack: Stack) -> None:
     outputs = stack.outputs()
     balancer = outputs["apiEndpoint"].removeprefix("https://").partition(":")[0]
-
-    def is_open(address: str, port: int) -> bool:
-        probe = f"exec 3<>/dev/tcp/{address}/{port}"
-        return run(LOCAL, "--as", "outsider", "timeout", "2", "bash", "-c", probe, check=False).returncode == 0
-
-    assert is_open(balancer, 6443)
+    assert open_to_outsider(balancer, 6443)
     for server in outputs["servers"]:
-        assert not is_open(server["publicAddress"], 6443)
-        assert is_open(server["publicAddress"], 22)
+        assert not open_to_outsider(server["publicAddress"], 6443)
+        assert open_to_outsider(server["publicAddress"], 22)
 
 
 def test_droplets_load_balancer_and_database_belong_to_the_project(stack: Stack) -> None:
