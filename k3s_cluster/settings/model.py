@@ -1,0 +1,121 @@
+"""What a stack's config asks for, as frozen dataclasses: what the rest of the program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+Topology = Literal["single-node", "ha"]
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """A group of equal droplets."""
+
+    count: int
+    size: str
+
+
+@dataclass(frozen=True)
+class AgentPoolSettings:
+    """Equal agents. `taints` are written as kubectl writes them: `key=value:Effect`."""
+
+    name: str
+    count: int
+    size: str
+    image: str
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RollSettings:
+    """How nodes are changed: how many agents at a time, and how many seconds a drain may take."""
+
+    max_unavailable_agents: int
+    drain_timeout: int
+
+
+@dataclass(frozen=True)
+class DatastoreSettings:
+    """The managed database of an `ha` stack."""
+
+    engine: Literal["pg"]
+    version: str
+    size: str
+    nodes: int
+
+
+@dataclass(frozen=True)
+class LoadBalancerSettings:
+    """The load balancer of an `ha` stack. `interval` is in seconds, the thresholds in checks."""
+
+    nodes: int
+    interval: int
+    healthy: int
+    unhealthy: int
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """Who may reach SSH and the API, and whose keys lie on the droplets besides the stack's own."""
+
+    admin_cidrs: tuple[Network, ...]
+    account_keys: tuple[str, ...]
+    public_keys: tuple[str, ...]
+
+    @property
+    def open_to_everyone(self) -> bool:
+        """True where some admin range is the whole internet."""
+        return any(network.prefixlen == 0 for network in self.admin_cidrs)
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """One cluster, as its stack's config asks for it. `datastore` and `load_balancer` are None on a single node."""
+
+    stack: str
+    topology: Topology
+    region: str
+    name_prefix: str
+    project_environment: str
+    vpc_cidr: IPv4Network
+    image: str
+    k3s_version: str
+    disable: tuple[str, ...]
+    servers: PoolSettings
+    server_taint: bool
+    agent_pools: tuple[AgentPoolSettings, ...]
+    roll: RollSettings
+    server_config: Mapping[str, object]
+    agent_config: Mapping[str, object]
+    datastore: DatastoreSettings | None
+    load_balancer: LoadBalancerSettings | None
+    access: AccessSettings
+    kubeconfig_path: str
+
+    @property
+    def server_tag(self) -> str:
+        return f"{self.name_prefix}_server"
+
+    @property
+    def agent_tag(self) -> str:
+        return f"{self.name_prefix}_agent"
+
+    @property
+    def agent_count(self) -> int:
+        """Agents of all pools together."""
+        return sum(pool.count for pool in self.agent_pools)
+
+    @property
+    def api_name(self) -> str:
+        """The name by which nodes find every server's private address, in /etc/hosts and in the certificates."""
+        return f"{self.name_prefix}-api.internal"
+
+    @property
+    def serves_ingress(self) -> bool:
+        """True where Traefik listens on ports 80 and 443 of the nodes, which servicelb opens for it."""
+        return "traefik" not in self.disable and "servicelb" not in self.disable

@@ -1,0 +1,197 @@
+"""Stack config in, frozen settings out: every rule that refuses a bad value is in this room."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TypeVar
+
+import pulumi
+
+from k3s_cluster.settings import values as rule
+from k3s_cluster.settings.model import (
+    AccessSettings,
+    AgentPoolSettings,
+    ClusterSettings,
+    DatastoreSettings,
+    LoadBalancerSettings,
+    PoolSettings,
+    RollSettings,
+)
+from k3s_cluster.settings.pools import PoolEntry, pools
+
+T = TypeVar("T")
+
+#: Addresses of a VPC that no droplet can have: network, gateway, broadcast, and two that DigitalOcean keeps.
+RESERVED_ADDRESSES = 5
+
+
+class SettingsError(pulumi.RunError):
+    """All that is wrong with the stack's config, a line each; Pulumi shows it without a traceback."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("The stack's config cannot be used:\n" + "\n".join(f"  - {p}" for p in problems))
+
+
+_RULES: dict[str, Callable[[str], object]] = {
+    "topology": rule.one_of("single-node", "ha"),
+    "region": rule.matching(r"[a-z]{3}\d+", "a region's slug, such as `fra1`"),
+    # Droplet names are host names, and `-server-<id>` follows.
+    "namePrefix": rule.matching(
+        r"(?=.{1,24}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+        "1 to 24 lower-case letters, digits and single dashes, beginning with a letter",
+    ),
+    "projectEnvironment": rule.one_of(*rule.ENVIRONMENTS),
+    "vpcCidr": rule.vpc_range,
+    "serverCount": rule.count(1),
+    "serverSize": rule.matching(rule.SLUG, "a droplet size's slug, such as `s-2vcpu-4gb`"),
+    "agentCount": rule.count(0),
+    "agentSize": rule.matching(rule.SLUG, "a droplet size's slug, such as `s-1vcpu-2gb`"),
+    "agentPools": pools,
+    "serverTaint": rule.yes_or_no,
+    # More than four at a time would wait for each other anyway: Pulumi runs four operations on nodes at once.
+    "maxUnavailableAgents": rule.whole_number(1, 4),
+    "drainTimeout": rule.whole_number(10, 3600),
+    "image": rule.matching(rule.SLUG, "an image's slug, such as `ubuntu-24-04-x64`, or its number"),
+    "k3sVersion": rule.release,
+    "disable": rule.list_of(rule.component),
+    "k3sServerConfig": rule.k3s_config,
+    "k3sAgentConfig": rule.k3s_config,
+    "datastoreEngine": rule.one_of("pg"),
+    "datastoreVersion": rule.matching(r"\d+", "a major version, such as `17`"),
+    "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
+    "datastoreNodes": rule.whole_number(1, 3),
+    "loadBalancerSize": rule.load_balancer_nodes,
+    # docs.digitalocean.com/reference/api, load balancer health_check: the bounds of these three.
+    "healthCheckInterval": rule.whole_number(3, 300),
+    "healthCheckHealthy": rule.whole_number(2, 10),
+    "healthCheckUnhealthy": rule.whole_number(2, 10),
+    "adminCidrs": rule.list_of(rule.admin_range),
+    "sshKeys": rule.ssh_keys,
+}
+
+KEYS = (*_RULES, "kubeconfigPath")
+
+
+def _unknown_key(key: str) -> str:
+    near = difflib.get_close_matches(key, KEYS, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "see `config` in Pulumi.yaml for the keys there are."
+    return f"{key}: there is no such key; {hint} Remove it with `pulumi config rm {key}`."
+
+
+def parse_settings(config: Mapping[str, str], *, stack: str, folder: Path) -> ClusterSettings:
+    """The settings in `config`, which maps keys to values as Pulumi holds them (lists as JSON).
+
+    `folder` is where relative kubeconfig paths begin. Raises SettingsError with every problem found, not just the
+    first. Defaults are in Pulumi.yaml alone: Pulumi fills them in before the program runs.
+    """
+    problems = [_unknown_key(key) for key in config if key not in KEYS]
+    values: dict[str, object] = {}
+    for key, parse in {**_RULES, "kubeconfigPath": rule.kubeconfig_path(stack, folder)}.items():
+        if key not in config:
+            problems.append(f"{key}: has no value; set it with `pulumi config set {key} VALUE`.")
+            continue
+        try:
+            values[key] = parse(config[key])
+        except rule.Refused as refused:
+            problems.append(f"{key}: `{config[key]}` {refused}.")
+    if problems:
+        raise SettingsError(problems)
+    settings = _build(values, stack)
+    problems = _contradictions(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
+    def value(key: str, kind: type[T]) -> T:
+        found = values[key]
+        if not isinstance(found, kind):
+            raise TypeError(f"{key} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+    def count(key: str, automatic: int) -> int:
+        return automatic if values[key] is None else value(key, int)
+
+    ha = values["topology"] == "ha"
+    pools: tuple[PoolEntry, ...] = value("agentPools", tuple)
+    image = value("image", str)
+    # agentCount and agentSize are the short form of one pool; with pools given, it has none unless it says so.
+    short = PoolEntry("agent", count("agentCount", 1 if ha and not pools else 0), value("agentSize", str), None, (), ())
+    keys = value("sshKeys", rule.SshKeys)
+    return ClusterSettings(
+        stack=stack,
+        topology="ha" if ha else "single-node",
+        region=value("region", str),
+        name_prefix=value("namePrefix", str),
+        project_environment=value("projectEnvironment", str),
+        vpc_cidr=value("vpcCidr", IPv4Network),
+        image=image,
+        k3s_version=value("k3sVersion", str),
+        disable=tuple(sorted(set(value("disable", tuple)))),
+        servers=PoolSettings(count("serverCount", 2 if ha else 1), value("serverSize", str)),
+        server_taint=value("serverTaint", bool),
+        agent_pools=tuple(
+            AgentPoolSettings(pool.name, pool.count, pool.size, pool.image or image, pool.labels, pool.taints)
+            for pool in (short, *pools)
+        ),
+        roll=RollSettings(value("maxUnavailableAgents", int), value("drainTimeout", int)),
+        server_config=value("k3sServerConfig", dict),
+        agent_config=value("k3sAgentConfig", dict),
+        datastore=DatastoreSettings(
+            engine="pg",
+            version=value("datastoreVersion", str),
+            size=value("datastoreSize", str),
+            nodes=value("datastoreNodes", int),
+        )
+        if ha
+        else None,
+        load_balancer=LoadBalancerSettings(
+            nodes=value("loadBalancerSize", int),
+            interval=value("healthCheckInterval", int),
+            healthy=value("healthCheckHealthy", int),
+            unhealthy=value("healthCheckUnhealthy", int),
+        )
+        if ha
+        else None,
+        access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public),
+        kubeconfig_path=value("kubeconfigPath", str),
+    )
+
+
+def _contradictions(settings: ClusterSettings) -> list[str]:
+    """What is wrong with values that are each right by themselves."""
+    problems = []
+    if settings.topology == "ha" and settings.servers.count < 2:
+        problems.append(
+            f"serverCount: `{settings.servers.count}` is too few for topology `ha`, which needs at least 2; "
+            "set serverCount to 2, or topology to `single-node`."
+        )
+    if settings.topology == "single-node" and settings.servers.count != 1:
+        problems.append(
+            f"serverCount: `{settings.servers.count}` does not fit topology `single-node`, which has 1; "
+            "leave serverCount at `auto`, or set topology to `ha`."
+        )
+    if not settings.access.admin_cidrs:
+        problems.append("adminCidrs: `[]` lets nobody in, not even `pulumi up`; name at least your own address.")
+    elif not any(network.version == 4 for network in settings.access.admin_cidrs):
+        problems.append("adminCidrs: holds no IPv4 range, and droplets are reached by IPv4; name your own address.")
+    if settings.server_taint and settings.agent_count == 0:
+        problems.append(
+            "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
+            "set agentCount, or leave serverTaint at `false`."
+        )
+    droplets = settings.servers.count + settings.agent_count
+    services = (1 if settings.load_balancer else 0) + (settings.datastore.nodes if settings.datastore else 0)
+    room = settings.vpc_cidr.num_addresses - RESERVED_ADDRESSES
+    if droplets + services > room:
+        problems.append(
+            f"vpcCidr: `{settings.vpc_cidr}` is too small: it has room for {room} addresses, and this stack needs "
+            f"{droplets + services} ({droplets} droplets, {services} for load balancer and datastore); choose a larger "
+            "range or fewer nodes."
+        )
+    return problems

@@ -1,0 +1,72 @@
+"""The rules for agent pools, and for the labels and taints that they bear."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from k3s_cluster.settings.values import SLUG, Refused, either
+
+#: kubernetes.io/docs/concepts/overview/working-with-objects/labels ("Syntax and character set").
+_LABEL_NAME = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
+_TAINT = rf"{_LABEL_NAME}(={_LABEL_VALUE})?:(NoSchedule|PreferNoSchedule|NoExecute)"
+_POOL_KEYS = ("name", "count", "size", "image", "labels", "taints")
+
+
+@dataclass(frozen=True)
+class PoolEntry:
+    """A pool as it is written; the image may be left to the stack's."""
+
+    name: str
+    count: int
+    size: str
+    image: str | None
+    labels: tuple[tuple[str, str], ...]
+    taints: tuple[str, ...]
+
+
+def pools(raw: str) -> tuple[PoolEntry, ...]:
+    try:
+        entries = json.loads(raw)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Refused("must be a list of pools, each with name, count and size")
+    pools = tuple(_pool(entry, index) for index, entry in enumerate(entries))
+    names = [pool.name for pool in pools]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(f"has two pools called `{name}`; give each a name of its own")
+    return pools
+
+
+def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
+    def refuse(key: str, allowed: str) -> Refused:
+        return Refused(f"has `{entry.get(key)}` for {key} in pool {index + 1}, which must be {allowed}")
+
+    for key in entry:
+        if key not in _POOL_KEYS:
+            raise Refused(f"has the unknown key `{key}` in pool {index + 1}; there are {either(_POOL_KEYS)}")
+    name, count, size, image = (entry.get(key) for key in ("name", "count", "size", "image"))
+    if not isinstance(name, str) or not re.fullmatch(r"(?=.{1,20}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise refuse("name", "1 to 20 lower-case letters, digits and single dashes, beginning with a letter")
+    if name in ("server", "agent"):
+        raise refuse("name", "another word: `server` and `agent` are taken by serverCount and agentCount")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 1000:
+        raise refuse("count", "a whole number from 0 to 1000")
+    if not isinstance(size, str) or not re.fullmatch(SLUG, size):
+        raise refuse("size", "a droplet size's slug, such as `s-1vcpu-2gb`")
+    if image is not None and (not isinstance(image, str) or not re.fullmatch(SLUG, image)):
+        raise refuse("image", "an image's slug, such as `ubuntu-24-04-x64`, or left out")
+    labels, taints = entry.get("labels", {}), entry.get("taints", [])
+    if not isinstance(labels, dict) or not all(
+        re.fullmatch(_LABEL_NAME, key) and isinstance(value, str) and re.fullmatch(_LABEL_VALUE, value)
+        for key, value in labels.items()
+    ):
+        raise refuse("labels", "a map of label names to texts")
+    if not isinstance(taints, list) or not all(isinstance(t, str) and re.fullmatch(_TAINT, t) for t in taints):
+        raise refuse("taints", "a list of taints such as `dedicated=batch:NoSchedule`")
+    return PoolEntry(name, count, size, image, tuple(sorted(labels.items())), tuple(sorted(taints)))

@@ -1,0 +1,230 @@
+"""The rules for one value each: a text of the stack's config in, what it means out, or why it is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TypeVar
+
+from k3s_cluster import k3s_version
+from k3s_cluster.settings.model import Network
+
+T = TypeVar("T")
+
+PACKAGED_COMPONENTS = ("traefik", "servicelb", "local-storage", "metrics-server")
+ENVIRONMENTS = ("Development", "Staging", "Production")
+#: docs.digitalocean.com/reference/api: the names that came before `size_unit`, and what each is worth.
+LOAD_BALANCER_NODES = {"lb-small": 1, "lb-medium": 3, "lb-large": 6}
+LOAD_BALANCER_NODES_MOST = 200
+#: docs.digitalocean.com/products/networking/vpc/details/limits: ranges that DigitalOcean keeps for itself.
+DIGITALOCEAN_RANGES = ("10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24", "10.229.0.0/16")
+#: docs.k3s.io/cli/server: K3s's default pod and service ranges.
+K3S_RANGES = ("10.42.0.0/16", "10.43.0.0/16")
+PRIVATE_RANGES = tuple(IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+#: K3s's flags that the stack sets itself, and what to do instead.
+MANAGED_K3S_KEYS = {
+    **dict.fromkeys(("token", "token-file", "agent-token", "agent-token-file"), "the stack makes the tokens itself"),
+    **dict.fromkeys(("server", "tls-san", "cluster-init"), "the stack sets it to its own addresses"),
+    **dict.fromkeys(
+        ("datastore-endpoint", "datastore-cafile", "datastore-certfile", "datastore-keyfile"),
+        "the stack makes the datastore itself; see the settings that begin with datastore",
+    ),
+    **dict.fromkeys(
+        ("node-name", "node-ip", "node-external-ip", "flannel-iface"), "the stack sets it from the droplet"
+    ),
+    **dict.fromkeys(("node-label", "node-taint"), "set labels and taints in agentPools, or serverTaint"),
+    "disable": "set `disable`",
+    "write-kubeconfig-mode": "the kubeconfig on a server is for root only",
+}
+
+
+class Refused(Exception):
+    """One value that cannot be used: what is allowed, and what to do."""
+
+
+def text(raw: str) -> str:
+    return raw
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not re.fullmatch(r"-?\d+", raw) or not least <= int(raw) <= most:
+            raise Refused(f"must be a whole number from {least} to {most}")
+        return int(raw)
+
+    return parse
+
+
+def count(least: int) -> Callable[[str], int | None]:
+    number = whole_number(least, 1000)
+
+    def parse(raw: str) -> int | None:
+        if raw == "auto":
+            return None
+        try:
+            return number(raw)
+        except Refused as refused:
+            raise Refused(f"{refused}, or `auto`") from None
+
+    return parse
+
+
+def yes_or_no(raw: str) -> bool:
+    if raw not in ("true", "false"):
+        raise Refused("must be `true` or `false`")
+    return raw == "true"
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw not in allowed:
+            raise Refused(f"must be {either(allowed)}")
+        return raw
+
+    return parse
+
+
+def matching(pattern: str, meaning: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if not re.fullmatch(pattern, raw):
+            raise Refused(f"must be {meaning}")
+        return raw
+
+    return parse
+
+
+def release(raw: str) -> str:
+    if k3s_version.parse(raw) is None:
+        raise Refused("must be a K3s release such as `v1.34.2+k3s1`")
+    return raw
+
+
+def list_of(parse_item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    def parse(raw: str) -> tuple[T, ...]:
+        try:
+            items = json.loads(raw)
+        except ValueError:
+            items = None
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise Refused("must be a list of strings; set one with `pulumi config set --path 'KEY[0]' VALUE`")
+        return tuple(parse_item(item) for item in items)
+
+    return parse
+
+
+def either(allowed: tuple[str, ...]) -> str:
+    return ", ".join(f"`{a}`" for a in allowed[:-1]) + f" or `{allowed[-1]}`" if len(allowed) > 1 else f"`{allowed[0]}`"
+
+
+def vpc_range(raw: str) -> IPv4Network:
+    try:
+        network = IPv4Network(raw)
+    except ValueError as error:
+        raise Refused(f"must be an IPv4 range such as 10.10.10.0/24 ({error})") from None
+    if not any(network.subnet_of(private) for private in PRIVATE_RANGES):
+        raise Refused("must be private: inside " + either(tuple(map(str, PRIVATE_RANGES))))
+    # docs.digitalocean.com/products/networking/vpc: a VPC holds from /16 to /28.
+    if not 16 <= network.prefixlen <= 28:
+        raise Refused("must be from /16 to /28 in size, as DigitalOcean's VPCs are")
+    for taken, whose in [(r, "DigitalOcean") for r in DIGITALOCEAN_RANGES] + [(r, "K3s") for r in K3S_RANGES]:
+        if network.overlaps(IPv4Network(taken)):
+            raise Refused(f"must not overlap {taken}, which {whose} uses itself")
+    return network
+
+
+def admin_range(raw: str) -> Network:
+    try:
+        return ipaddress.ip_network(raw)
+    except ValueError as error:
+        raise Refused(f"must hold ranges such as 198.51.100.7/32; `{raw}` is none ({error})") from None
+
+
+def component(raw: str) -> str:
+    if raw not in PACKAGED_COMPONENTS:
+        raise Refused(f"may hold {either(PACKAGED_COMPONENTS)}, not `{raw}`")
+    return raw
+
+
+def load_balancer_nodes(raw: str) -> int:
+    if raw in LOAD_BALANCER_NODES:
+        return LOAD_BALANCER_NODES[raw]
+    if raw.isdigit() and 1 <= int(raw) <= LOAD_BALANCER_NODES_MOST:
+        return int(raw)
+    raise Refused(f"must be {either(tuple(LOAD_BALANCER_NODES))}, or a number from 1 to {LOAD_BALANCER_NODES_MOST}")
+
+
+def _is_key_file(entry: str) -> bool:
+    return "/" in entry or entry.endswith(".pub")
+
+
+def _public_key(entry: str) -> str:
+    """The one key in a public key file."""
+    try:
+        text = Path(entry).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise Refused(f"names a key file that cannot be read: `{entry}` ({reason}); give a public key file") from None
+    if not re.fullmatch(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n]*)?", text):
+        raise Refused(f"names `{entry}`, which holds no public key; give the file that ends in .pub")
+    return text
+
+
+def json_object(raw: str) -> dict[str, object]:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Refused("must be a map; set one with `pulumi config set --path 'KEY.NAME' VALUE`")
+    return found
+
+
+def k3s_config(raw: str) -> Mapping[str, object]:
+    found = json_object(raw)
+    for key, value in found.items():
+        if key in MANAGED_K3S_KEYS:
+            raise Refused(f"may not hold `{key}`: {MANAGED_K3S_KEYS[key]}")
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
+            raise Refused(f"may hold K3s's flags without their dashes in front, not `{key}`")
+        if not (isinstance(value, str | int | bool) or _is_text_list(value)):
+            raise Refused(f"has for `{key}` neither a text, a number, true or false, nor a list of texts")
+    return found
+
+
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+SLUG = r"[a-z0-9]+(-[a-z0-9.]+)*"
+
+
+@dataclass(frozen=True)
+class SshKeys:
+    account: tuple[str, ...]
+    public: tuple[str, ...]
+
+
+def ssh_keys(raw: str) -> SshKeys:
+    entries = list_of(text)(raw)
+    return SshKeys(
+        account=tuple(e for e in entries if not _is_key_file(e)),
+        public=tuple(_public_key(e) for e in entries if _is_key_file(e)),
+    )
+
+
+def kubeconfig_path(stack: str, folder: Path) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        path = raw.replace("{stack}", stack)
+        parent = (folder / Path(path).expanduser()).parent
+        if not parent.is_dir():
+            raise Refused(f"must be in a folder that exists: `mkdir -p {Path(path).parent}`, or choose another path")
+        if (folder / Path(path).expanduser()).is_dir():
+            raise Refused("must be a file, and is a folder: add a file name")
+        return path
+
+    return parse
