@@ -1,6 +1,6 @@
 # What README names. Long work is in bin/ and tests/; this is the list of doors.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench down setup
+.PHONY: help demo test test-fast lint docs bench down setup
 
 PYTHON := .venv/bin/python
 
@@ -21,6 +21,9 @@ lint: setup ## ruff, mypy, shellcheck
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 tests/shell-scripts | xargs -0 shellcheck
+
+docs: setup ## writes README's settings table anew, from Pulumi.yaml
+	@$(PYTHON) -m readme.settings_table
 
 bench: setup ## measures what README states, and prints a table
 	@$(PYTHON) -m tests.bench $(BENCH)
