@@ -41,12 +41,13 @@ class RollSettings:
 
 @dataclass(frozen=True)
 class DatastoreSettings:
-    """The managed database of an `ha` stack."""
+    """The managed database of an `ha` stack. `protect` keeps `pulumi destroy` from deleting it."""
 
     engine: Literal["pg"]
     version: str
     size: str
     nodes: int
+    protect: bool
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ _RULES: dict[str, Callable[[str], object]] = {
     "datastoreVersion": rule.matching(r"\d+", "a major version, such as `17`"),
     "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
     "datastoreNodes": rule.whole_number(1, 3),
+    "datastoreProtect": rule.yes_or_no,
     "loadBalancerSize": rule.load_balancer_nodes,
     # docs.digitalocean.com/reference/api, load balancer health_check: the bounds of these three.
     "healthCheckInterval": rule.whole_number(3, 300),
@@ -147,6 +148,7 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
             version=value("datastoreVersion", str),
             size=value("datastoreSize", str),
             nodes=value("datastoreNodes", int),
+            protect=value("datastoreProtect", bool),
         )
         if ha
         else None,

@@ -19,6 +19,9 @@ LOCAL = str(CHECKOUT / "bin/local")
 LOCAL_CLOUD = str(CHECKOUT / "bin/local-cloud")
 PROJECT = "k3s-digitalocean"
 
+#: What every test's stack has, so that it can be destroyed.
+THROW_AWAY = {"datastoreProtect": False}
+
 #: Far more than anything here takes, so that a hang ends as a failure with its output.
 COMMAND_SECONDS = 600
 
@@ -71,7 +74,8 @@ class Stack:
     def configure(self, **changes: Any) -> None:
         """Write the config file anew, with `changes` over what the test began with."""
         written = yaml.safe_load(self.config_file.read_text()) if self.config_file.exists() else {}
-        written["config"] = {f"{PROJECT}:{key}": value for key, value in {**self.config, **changes}.items()}
+        given = {**THROW_AWAY, **self.config, **changes}
+        written["config"] = {f"{PROJECT}:{key}": value for key, value in given.items()}
         self.config_file.write_text(yaml.safe_dump(written))
 
     def remove(self) -> None:

@@ -31,6 +31,7 @@ def test_defaults_make_the_reference_cluster() -> None:
     assert settings.datastore is not None
     assert (settings.datastore.engine, settings.datastore.version) == ("pg", "17")
     assert (settings.datastore.size, settings.datastore.nodes) == ("db-s-1vcpu-1gb", 1)
+    assert settings.datastore.protect
     assert settings.load_balancer is not None
     assert (settings.load_balancer.nodes, settings.load_balancer.interval) == (1, 10)
     assert (settings.load_balancer.healthy, settings.load_balancer.unhealthy) == (5, 3)
@@ -212,6 +213,10 @@ REFUSED = {
     "a database version with a dot": (
         {"datastoreVersion": "17.2"},
         "datastoreVersion: `17.2` must be a major version, such as `17`.",
+    ),
+    "neither protected nor not": (
+        {"datastoreProtect": "maybe"},
+        "datastoreProtect: `maybe` must be `true` or `false`.",
     ),
     "no database node": ({"datastoreNodes": 0}, "datastoreNodes: `0` must be a whole number from 1 to 3."),
     "an unknown load balancer size": (
