@@ -1,6 +1,6 @@
 # What README names. Long work is in bin/ and tests/; this is the list of doors.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench down setup
+.PHONY: help demo test test-fast lint docs audit lock bench down setup
 
 PYTHON := .venv/bin/python
 
@@ -10,13 +10,13 @@ help: ## this list
 demo: ## a highly available cluster on this machine, from nothing to kubectl
 	@bin/demo
 
-test: setup lint ## everything: checks, unit tests, the local API's tests, end-to-end tests
+test: setup lint audit ## everything: checks, unit tests, the local API's tests, end-to-end tests
 	@tests/run-all
 
 test-fast: setup lint ## the inner loop: checks, unit tests, the local API's tests
 	@$(PYTHON) -m pytest -q -m "not e2e"
 
-lint: setup ## ruff, mypy, shellcheck
+lint: setup ## ruff (with bandit's rules, as S), mypy, shellcheck
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
@@ -24,6 +24,12 @@ lint: setup ## ruff, mypy, shellcheck
 
 docs: setup ## writes README's settings table anew, from Pulumi.yaml
 	@$(PYTHON) -m readme.settings_table
+
+audit: setup ## known vulnerabilities in what is installed; skipped, with a message, where no list of them answers
+	@$(PYTHON) -m tests.dependencies audit
+
+lock: setup ## requirements*.txt from requirements*.in, with the hashes of every file
+	@$(PYTHON) -m tests.dependencies lock
 
 bench: setup ## measures what README states, and prints a table
 	@$(PYTHON) -m tests.bench $(BENCH)
