@@ -78,6 +78,8 @@ class Engine:
 
     def write(self, text: str) -> None:
         (self.program / "__main__.py").write_text(text)
+        # Python takes a text of the same length, written within the same second, for the one that it has compiled.
+        shutil.rmtree(self.program / "__pycache__", ignore_errors=True)
 
 
 @pytest.fixture
