@@ -27,7 +27,14 @@ from k3s_cluster.k3s_config import (
 from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
 from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
 from k3s_cluster.over_ssh.node import Node, NodeArgs
-from k3s_cluster.settings import AgentPoolSettings, ClusterSettings
+from k3s_cluster.settings import (
+    AgentPoolSettings,
+    ClusterSettings,
+    EmbeddedEtcdSettings,
+    ExternalDatastoreSettings,
+    ManagedDatastoreSettings,
+    SqliteDatastoreSettings,
+)
 
 #: Long enough that guessing is hopeless: 48 letters and digits are 285 bits.
 TOKEN_LENGTH = 48
@@ -102,7 +109,7 @@ class K3sCluster(pulumi.ComponentResource):
             "sshCommand": _ssh_command(self._servers[0]),
             "sshPrivateKey": self._access.private_key,
             "datastore": {
-                "engine": datastore.engine if datastore else "sqlite",
+                "engine": settings.datastore.engine,
                 "version": datastore.version if datastore else None,
                 "host": datastore.host if datastore else None,
             },
@@ -110,8 +117,9 @@ class K3sCluster(pulumi.ComponentResource):
         self.register_outputs(self.outputs)
 
     def _datastore(self, name: str) -> Datastore | None:
+        """The managed database, where there is one."""
         settings = self._settings
-        if settings.datastore is None:
+        if not isinstance(settings.datastore, ManagedDatastoreSettings):
             return None
         tag = self._tags[settings.server_tag]
         args = DatastoreArgs(settings.name_prefix, self._region, settings.datastore, self._network.vpc_id, tag)
@@ -161,15 +169,15 @@ class K3sCluster(pulumi.ComponentResource):
         tokens = pulumi.Output.all(self._token("server-token"), self._token("agent-token")).apply(
             lambda made: Tokens(server=made[0], agent=made[1])
         )
-        endpoint = datastore.endpoint if datastore else pulumi.Output.from_input(None)
-        before: list[pulumi.Resource] = [*self._datastore_grants(datastore)] if datastore else []
+        endpoint, datastore_ca = self._datastore_access(datastore)
+        before: list[pulumi.Resource] = [*self._before_servers(datastore)] if datastore else []
         servers = []
         for index, machine in enumerate(self._servers):
             config = pulumi.Output.all(_addresses(machine), tokens, api_address, endpoint).apply(
                 lambda told: server_config(settings, told[0], told[1], told[2], told[3])
             )
             marks = server_marks(settings)
-            servers.append(self._node(f"server-{index}", "server", machine, config, marks, datastore, before))
+            servers.append(self._node(f"server-{index}", "server", machine, config, marks, datastore_ca, before))
             before = [servers[-1]]
         joined = []
         for pool, machines in pools:
@@ -187,7 +195,7 @@ class K3sCluster(pulumi.ComponentResource):
         machine: Machine,
         config: pulumi.Output[str],
         marks: NodeMarks,
-        datastore: Datastore | None,
+        datastore_ca: pulumi.Input[str] | None,
         after: Sequence[pulumi.Resource],
     ) -> Node:
         settings = self._settings
@@ -203,7 +211,7 @@ class K3sCluster(pulumi.ComponentResource):
             node_password=machine.node_password,
             k3s_version=settings.k3s_version,
             config=pulumi.Output.secret(config),
-            datastore_ca=datastore.ca if datastore else None,
+            datastore_ca=datastore_ca,
             labels=dict(marks.labels),
             taints=list(marks.taints),
             api_name=settings.api_name,
@@ -219,8 +227,26 @@ class K3sCluster(pulumi.ComponentResource):
         )
         return Node(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
-    def _datastore_grants(self, datastore: Datastore) -> list[pulumi.Resource]:
-        """What must be there before a server may use the datastore."""
+    def _datastore_access(
+        self, managed: Datastore | None
+    ) -> tuple[pulumi.Output[str | None], pulumi.Input[str] | None]:
+        """What servers are told of a datastore outside themselves: endpoint (a secret) and CA."""
+        match self._settings.datastore:
+            case ManagedDatastoreSettings():
+                assert managed is not None
+                return managed.endpoint, managed.ca
+            case ExternalDatastoreSettings(endpoint=endpoint, ca=ca):
+                return pulumi.Output.secret(endpoint), ca
+            case SqliteDatastoreSettings():
+                return pulumi.Output.from_input(None), None
+            case EmbeddedEtcdSettings():
+                raise pulumi.RunError("datastoreEngine: `etcd` is not built yet; choose `pg` or `mysql`.")
+
+    def _before_servers(self, datastore: Datastore) -> list[pulumi.Resource]:
+        """What must be there before a server may use the managed database."""
+        if datastore.engine == "mysql":
+            # docs.digitalocean.com/products/databases/mysql/how-to/modify-user-privileges: a new user has all rights.
+            return [datastore.firewall]
         args = DatastoreGrantsArgs(
             host=self._servers[0].public_ip,
             host_key=self._servers[0].host_key,

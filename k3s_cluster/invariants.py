@@ -19,7 +19,8 @@ _FIXED = {
     "region": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "vpc_cidr": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "name_prefix": f"the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
-    "datastore_engine": f"a cluster's state cannot move between engines; {_NEW_STACK}",
+    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: back this one up, and "
+    "restore the backup there",
 }
 _KEYS = {
     "topology": "topology",
@@ -52,7 +53,7 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
         region=settings.region,
         vpc_cidr=str(settings.vpc_cidr),
         name_prefix=settings.name_prefix,
-        datastore_engine=settings.datastore.engine if settings.datastore else "sqlite",
+        datastore_engine=settings.datastore.engine,
         k3s_version=settings.k3s_version,
         image=settings.image if settings.topology == "single-node" else None,
         unchangeable={key: str(both[key]) for key in sorted(UNCHANGEABLE) if key in both},

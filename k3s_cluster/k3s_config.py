@@ -7,7 +7,7 @@ from typing import Literal
 
 import yaml
 
-from k3s_cluster.settings import ClusterSettings
+from k3s_cluster.settings import ClusterSettings, ExternalDatastoreSettings
 
 Role = Literal["server", "agent"]
 
@@ -64,7 +64,7 @@ def server_config(
     api_address: str,
     datastore_endpoint: str | None,
 ) -> str:
-    """config.yaml of a server. `datastore_endpoint` is None for SQLite. The text holds secrets.
+    """config.yaml of a server. `datastore_endpoint` is None for SQLite and etcd. The text holds secrets.
 
     Every value but those named after the node is equal on all servers, as docs.k3s.io/cli/server asks
     ("Critical Configuration Values").
@@ -80,7 +80,9 @@ def server_config(
         **settings.server_config,
     }
     if datastore_endpoint is not None:
-        config |= {"datastore-endpoint": datastore_endpoint, "datastore-cafile": DATASTORE_CA_PATH}
+        config["datastore-endpoint"] = datastore_endpoint
+        if not (isinstance(settings.datastore, ExternalDatastoreSettings) and settings.datastore.ca is None):
+            config["datastore-cafile"] = DATASTORE_CA_PATH
     return _dump(config)
 
 

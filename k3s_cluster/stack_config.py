@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
-from pulumi.runtime import get_config_env
+from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 
 from k3s_cluster.settings import ClusterSettings, parse_settings
@@ -19,7 +19,9 @@ TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 def stack_settings() -> ClusterSettings:
     """The settings of the current stack. Raises SettingsError, which Pulumi shows without a traceback."""
     config = {**get_config_env(), **CONFIG.get()}
-    settings = parse_settings(_own(config, pulumi.get_project()), stack=pulumi.get_stack(), folder=Path.cwd())
+    own = _own(config, pulumi.get_project())
+    secrets = {key for key in own if is_config_secret(f"{pulumi.get_project()}:{key}")}
+    settings = parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
     if not pulumi.runtime.is_dry_run():
         require_token(config, os.environ)
     return settings

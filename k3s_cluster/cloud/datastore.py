@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from k3s_cluster.datastore_endpoint import DatastoreEndpoint
-from k3s_cluster.settings import DatastoreSettings
+from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
+from k3s_cluster.settings import ManagedDatastoreSettings
 
 #: K3s gets a database of its own; `defaultdb` is everybody's.
 DATABASE = "k3s"
@@ -18,7 +18,7 @@ DATABASE = "k3s"
 class DatastoreArgs:
     name_prefix: str
     region: pulumi.Input[str]
-    settings: DatastoreSettings
+    settings: ManagedDatastoreSettings
     vpc_id: pulumi.Input[str]
     server_tag: pulumi.Input[str]
 
@@ -72,7 +72,9 @@ class Datastore(pulumi.ComponentResource):
         self.administrator_password: pulumi.Output[str] = pulumi.Output.secret(cluster.password)
         self.endpoint: pulumi.Output[str] = pulumi.Output.secret(
             pulumi.Output.all(self.host, self.port, user.name, user.password, database.name).apply(
-                lambda parts: DatastoreEndpoint(parts[0], int(parts[1]), parts[2], parts[3], parts[4]).url()
+                lambda parts: datastore_endpoint(
+                    DatabaseAddress(self.engine, parts[0], int(parts[1]), parts[2], parts[3], parts[4])
+                )
             )
         )
         self.register_outputs({"host": self.host, "port": self.port, "version": self.version, "user": self.user})

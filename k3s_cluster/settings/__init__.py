@@ -5,21 +5,30 @@ from k3s_cluster.settings.model import (
     AgentPoolSettings,
     ClusterSettings,
     DatastoreSettings,
+    EmbeddedEtcdSettings,
+    ExternalDatastoreSettings,
     LoadBalancerSettings,
+    ManagedDatastoreSettings,
     PoolSettings,
     RollSettings,
+    SqliteDatastoreSettings,
 )
-from k3s_cluster.settings.parse import KEYS, SettingsError, parse_settings
+from k3s_cluster.settings.parse import KEYS, SECRET_KEYS, SettingsError, parse_settings
 
 __all__ = [
     "KEYS",
+    "SECRET_KEYS",
     "AccessSettings",
     "AgentPoolSettings",
     "ClusterSettings",
     "DatastoreSettings",
+    "EmbeddedEtcdSettings",
+    "ExternalDatastoreSettings",
     "LoadBalancerSettings",
+    "ManagedDatastoreSettings",
     "PoolSettings",
     "RollSettings",
     "SettingsError",
+    "SqliteDatastoreSettings",
     "parse_settings",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
@@ -40,14 +40,43 @@ class RollSettings:
 
 
 @dataclass(frozen=True)
-class DatastoreSettings:
-    """The managed database of an `ha` stack. `protect` keeps `pulumi destroy` from deleting it."""
+class SqliteDatastoreSettings:
+    """SQLite on the disk of a single node."""
 
-    engine: Literal["pg"]
+    engine: Literal["sqlite"] = "sqlite"
+
+
+@dataclass(frozen=True)
+class ManagedDatastoreSettings:
+    """A database that DigitalOcean manages. `version` is the major one; `protect` keeps `pulumi destroy` from it."""
+
+    engine: Literal["pg", "mysql"]
     version: str
     size: str
     nodes: int
     protect: bool
+
+
+@dataclass(frozen=True)
+class EmbeddedEtcdSettings:
+    """etcd inside the servers themselves, an odd number of them."""
+
+    engine: Literal["etcd"] = "etcd"
+
+
+@dataclass(frozen=True)
+class ExternalDatastoreSettings:
+    """A database that somebody else keeps. `endpoint` is a secret, as K3s reads it; `ca` is PEM, or the system's."""
+
+    endpoint: str = field(repr=False)
+    ca: str | None
+    engine: Literal["external"] = "external"
+
+
+#: Where the cluster's state is.
+DatastoreSettings = (
+    SqliteDatastoreSettings | ManagedDatastoreSettings | EmbeddedEtcdSettings | ExternalDatastoreSettings
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +105,7 @@ class AccessSettings:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """One cluster, as its stack's config asks for it. `datastore` and `load_balancer` are None on a single node."""
+    """One cluster, as its stack's config asks for it. `load_balancer` is None on a single node."""
 
     stack: str
     topology: Topology
@@ -93,7 +122,7 @@ class ClusterSettings:
     roll: RollSettings
     server_config: Mapping[str, object]
     agent_config: Mapping[str, object]
-    datastore: DatastoreSettings | None
+    datastore: DatastoreSettings
     load_balancer: LoadBalancerSettings | None
     access: AccessSettings
     kubeconfig_path: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
@@ -16,9 +16,13 @@ from k3s_cluster.settings.model import (
     AgentPoolSettings,
     ClusterSettings,
     DatastoreSettings,
+    EmbeddedEtcdSettings,
+    ExternalDatastoreSettings,
     LoadBalancerSettings,
+    ManagedDatastoreSettings,
     PoolSettings,
     RollSettings,
+    SqliteDatastoreSettings,
 )
 from k3s_cluster.settings.pools import PoolEntry, pools
 
@@ -60,11 +64,13 @@ _RULES: dict[str, Callable[[str], object]] = {
     "disable": rule.list_of(rule.component),
     "k3sServerConfig": rule.k3s_config,
     "k3sAgentConfig": rule.k3s_config,
-    "datastoreEngine": rule.one_of("pg"),
-    "datastoreVersion": rule.matching(r"\d+", "a major version, such as `17`"),
+    "datastoreEngine": rule.one_of("auto", "sqlite", "pg", "mysql", "etcd", "external"),
+    "datastoreVersion": rule.matching(r"auto|\d+", "a major version, such as `17`, or `auto`"),
     "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
     "datastoreNodes": rule.whole_number(1, 3),
     "datastoreProtect": rule.yes_or_no,
+    "datastoreEndpoint": rule.datastore_endpoint,
+    "datastoreCa": rule.certificates,
     "loadBalancerSize": rule.load_balancer_nodes,
     # docs.digitalocean.com/reference/api, load balancer health_check: the bounds of these three.
     "healthCheckInterval": rule.whole_number(3, 300),
@@ -75,6 +81,10 @@ _RULES: dict[str, Callable[[str], object]] = {
 }
 
 KEYS = (*_RULES, "kubeconfigPath")
+#: Keys whose values are never shown, and are refused in plain.
+SECRET_KEYS = ("datastoreEndpoint",)
+#: The version of a managed database that is not told one.
+DATASTORE_VERSIONS = {"pg": "17", "mysql": "8"}
 
 
 def _unknown_key(key: str) -> str:
@@ -83,11 +93,14 @@ def _unknown_key(key: str) -> str:
     return f"{key}: there is no such key; {hint} Remove it with `pulumi config rm {key}`."
 
 
-def parse_settings(config: Mapping[str, str], *, stack: str, folder: Path) -> ClusterSettings:
+def parse_settings(
+    config: Mapping[str, str], *, stack: str, folder: Path, secrets: Collection[str] = ()
+) -> ClusterSettings:
     """The settings in `config`, which maps keys to values as Pulumi holds them (lists as JSON).
 
-    `folder` is where relative kubeconfig paths begin. Raises SettingsError with every problem found, not just the
-    first. Defaults are in Pulumi.yaml alone: Pulumi fills them in before the program runs.
+    `folder` is where relative kubeconfig paths begin; `secrets` are the keys whose values the stack keeps encrypted.
+    Raises SettingsError with every problem found, not just the first. Defaults are in Pulumi.yaml alone: Pulumi fills
+    them in before the program runs.
     """
     problems = [_unknown_key(key) for key in config if key not in KEYS]
     values: dict[str, object] = {}
@@ -95,17 +108,47 @@ def parse_settings(config: Mapping[str, str], *, stack: str, folder: Path) -> Cl
         if key not in config:
             problems.append(f"{key}: has no value; set it with `pulumi config set {key} VALUE`.")
             continue
+        if key in SECRET_KEYS and config[key] and key not in secrets:
+            problems.append(f"{key}: is kept in plain text; set it with `pulumi config set --secret {key}`.")
+            continue
         try:
             values[key] = parse(config[key])
         except rule.Refused as refused:
-            problems.append(f"{key}: `{config[key]}` {refused}.")
+            shown = "its value" if key in SECRET_KEYS else f"`{config[key]}`"
+            problems.append(f"{key}: {shown} {refused}.")
     if problems:
         raise SettingsError(problems)
     settings = _build(values, stack)
-    problems = _contradictions(settings)
+    problems = [*_unused(values, settings), *_contradictions(settings)]
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
+    """Where the state is. What other engines need is left aside, as their defaults are always there."""
+    engine = values["datastoreEngine"]
+    if engine == "auto":
+        engine = "pg" if values["topology"] == "ha" else "sqlite"
+    match engine:
+        case "pg" | "mysql":
+            version, size, nodes = values["datastoreVersion"], values["datastoreSize"], values["datastoreNodes"]
+            assert isinstance(version, str)
+            assert isinstance(size, str)
+            assert isinstance(nodes, int)
+            return ManagedDatastoreSettings(
+                engine=engine,
+                version=DATASTORE_VERSIONS[engine] if version == "auto" else version,
+                size=size,
+                nodes=nodes,
+                protect=values["datastoreProtect"] is True,
+            )
+        case "etcd":
+            return EmbeddedEtcdSettings()
+        case "external":
+            endpoint, ca = values["datastoreEndpoint"], values["datastoreCa"]
+            return ExternalDatastoreSettings(str(endpoint), str(ca) if ca else None)
+    return SqliteDatastoreSettings()
 
 
 def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
@@ -124,6 +167,8 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
     # agentCount and agentSize are the short form of one pool; with pools given, it has none unless it says so.
     short = PoolEntry("agent", count("agentCount", 1 if ha and not pools else 0), value("agentSize", str), None, (), ())
     keys = value("sshKeys", rule.SshKeys)
+    datastore = _datastore(values)
+    automatic_servers = 1 if not ha else 3 if isinstance(datastore, EmbeddedEtcdSettings) else 2
     return ClusterSettings(
         stack=stack,
         topology="ha" if ha else "single-node",
@@ -134,7 +179,7 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         image=image,
         k3s_version=value("k3sVersion", str),
         disable=tuple(sorted(set(value("disable", tuple)))),
-        servers=PoolSettings(count("serverCount", 2 if ha else 1), value("serverSize", str)),
+        servers=PoolSettings(count("serverCount", automatic_servers), value("serverSize", str)),
         server_taint=value("serverTaint", bool),
         agent_pools=tuple(
             AgentPoolSettings(pool.name, pool.count, pool.size, pool.image or image, pool.labels, pool.taints)
@@ -143,15 +188,7 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         roll=RollSettings(value("maxUnavailableAgents", int), value("drainTimeout", int)),
         server_config=value("k3sServerConfig", dict),
         agent_config=value("k3sAgentConfig", dict),
-        datastore=DatastoreSettings(
-            engine="pg",
-            version=value("datastoreVersion", str),
-            size=value("datastoreSize", str),
-            nodes=value("datastoreNodes", int),
-            protect=value("datastoreProtect", bool),
-        )
-        if ha
-        else None,
+        datastore=datastore,
         load_balancer=LoadBalancerSettings(
             nodes=value("loadBalancerSize", int),
             interval=value("healthCheckInterval", int),
@@ -163,6 +200,46 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public),
         kubeconfig_path=value("kubeconfigPath", str),
     )
+
+
+def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
+    """Engines that do not fit the topology or the number of servers."""
+    servers, ha = settings.servers.count, settings.topology == "ha"
+    match settings.datastore:
+        case SqliteDatastoreSettings() if ha:
+            return [
+                "datastoreEngine: `sqlite` is a file on one server's disk, which topology `ha` cannot share; "
+                "choose `pg`, `mysql`, `etcd` or `external`, or set topology to `single-node`."
+            ]
+        # etcd.io/docs/v3.5/faq ("Why an odd number of cluster members?").
+        case EmbeddedEtcdSettings() if ha and servers < 3:
+            return [
+                f"serverCount: `{servers}` is too few for datastoreEngine `etcd`, which needs 3 servers to outlive "
+                "one; set serverCount to `auto` or 3."
+            ]
+        case EmbeddedEtcdSettings() if servers % 2 == 0:
+            return [
+                f"serverCount: `{servers}` is even, and etcd outlives no more failures with it than with "
+                f"{servers - 1}; set serverCount to {servers - 1} or {servers + 1}."
+            ]
+        case ExternalDatastoreSettings(endpoint=""):
+            return [
+                "datastoreEndpoint: has no value, and datastoreEngine `external` needs one; "
+                "set it with `pulumi config set --secret datastoreEndpoint`."
+            ]
+    return []
+
+
+def _unused(values: Mapping[str, object], settings: ClusterSettings) -> list[str]:
+    """Settings of an engine that was not chosen, where leaving them aside would surprise."""
+    if isinstance(settings.datastore, ExternalDatastoreSettings):
+        return []
+    return [
+        f"{key}: is for datastoreEngine `external` only, and this stack has `{settings.datastore.engine}`; "
+        f"set datastoreEngine, or `pulumi config rm {key}`."
+        for key in ("datastoreEndpoint", "datastoreCa")
+        if values[key]
+    ]
 
 
 def _contradictions(settings: ClusterSettings) -> list[str]:
@@ -178,6 +255,7 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             f"serverCount: `{settings.servers.count}` does not fit topology `single-node`, which has 1; "
             "leave serverCount at `auto`, or set topology to `ha`."
         )
+    problems += _datastore_contradictions(settings)
     if not settings.access.admin_cidrs:
         problems.append("adminCidrs: `[]` lets nobody in, not even `pulumi up`; name at least your own address.")
     elif not any(network.version == 4 for network in settings.access.admin_cidrs):
@@ -188,7 +266,8 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             "set agentCount, or leave serverTaint at `false`."
         )
     droplets = settings.servers.count + settings.agent_count
-    services = (1 if settings.load_balancer else 0) + (settings.datastore.nodes if settings.datastore else 0)
+    database_nodes = settings.datastore.nodes if isinstance(settings.datastore, ManagedDatastoreSettings) else 0
+    services = (1 if settings.load_balancer else 0) + database_nodes
     room = settings.vpc_cidr.num_addresses - RESERVED_ADDRESSES
     if droplets + services > room:
         problems.append(

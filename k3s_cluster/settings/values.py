@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 PACKAGED_COMPONENTS = ("traefik", "servicelb", "local-storage", "metrics-server")
 ENVIRONMENTS = ("Development", "Staging", "Production")
+#: docs.k3s.io/datastore: what an endpoint may begin with; etcd's are http and https.
+DATASTORE_SCHEMES = ("postgres", "postgresql", "mysql", "http", "https")
 #: docs.digitalocean.com/reference/api: the names that came before `size_unit`, and what each is worth.
 LOAD_BALANCER_NODES = {"lb-small": 1, "lb-medium": 3, "lb-large": 6}
 LOAD_BALANCER_NODES_MOST = 200
@@ -198,6 +200,26 @@ def k3s_config(raw: str) -> Mapping[str, object]:
 
 def _is_text_list(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def datastore_endpoint(raw: str) -> str:
+    """An endpoint as K3s reads it, or nothing (docs.k3s.io/datastore, "Datastore Endpoint Format")."""
+    scheme, separator, rest = raw.partition("://")
+    if raw and not (separator and rest and scheme in DATASTORE_SCHEMES):
+        raise Refused(
+            "must be a datastore endpoint of K3s: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, "
+            "`mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`, or etcd's `https://HOST:PORT,...`"
+        )
+    return raw
+
+
+def certificates(raw: str) -> str:
+    """Certificates in PEM, or nothing. Raises Refused for anything else, private keys above all."""
+    text = raw.strip()
+    block = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+\n-----END CERTIFICATE-----"
+    if text and not re.fullmatch(rf"{block}(\s+{block})*", text.replace("\r\n", "\n")):
+        raise Refused("must be certificates in PEM; set them with `pulumi config set datastoreCa < ca.pem`")
+    return f"{text}\n" if text else ""
 
 
 SLUG = r"[a-z0-9]+(-[a-z0-9.]+)*"

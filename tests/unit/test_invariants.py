@@ -17,6 +17,11 @@ def invariants(**changes: object) -> dict[str, Any]:
     return asdict(of(parse_settings(config(**changes), stack="dev", folder=CHECKOUT)))
 
 
+def test_naming_the_engine_that_a_cluster_has_is_no_change() -> None:
+    assert invariants(datastoreEngine="pg") == invariants()
+    assert invariants(topology="single-node", datastoreEngine="sqlite") == invariants(topology="single-node")
+
+
 def test_what_may_change_is_not_refused() -> None:
     changed = invariants(agentCount=5, serverSize="s-4vcpu-8gb", image="ubuntu-26-04-x64", k3sVersion="v1.35.0+k3s1")
     assert refusals(invariants(), changed) == []
@@ -27,6 +32,12 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
     "region": ({}, {"region": "nyc3"}, "region", "all data lost; make another stack"),
     "VPC range": ({}, {"vpcCidr": "10.9.0.0/24"}, "vpcCidr", "cannot change from `10.10.10.0/24` to `10.9.0.0/24`"),
     "prefix": ({}, {"namePrefix": "blue"}, "namePrefix", "cannot change from `k3s` to `blue`"),
+    "engine": (
+        {},
+        {"datastoreEngine": "mysql"},
+        "datastoreEngine",
+        "cannot change from `pg` to `mysql`: a cluster's state cannot move between engines in place",
+    ),
     "downgrade": ({}, {"k3sVersion": "v1.34.1+k3s1"}, "k3sVersion", "K3s cannot go back"),
     "skipped minor": ({}, {"k3sVersion": "v1.36.0+k3s1"}, "k3sVersion", "go to a release of v1.35 first"),
     "image of a single node": (

@@ -11,7 +11,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from k3s_cluster.cluster import K3sCluster
-from k3s_cluster.settings import parse_settings
+from k3s_cluster.settings import SECRET_KEYS, parse_settings
 from tests.unit.stack_files import CHECKOUT, config
 
 DIGITALOCEAN = "digitalocean:index/"
@@ -77,10 +77,11 @@ def up(**changes: object) -> tuple[Cloud, dict[str, Any]]:
     cloud = Cloud()
     mocks.set_mocks(cloud, project="k3s-digitalocean", stack="dev")
     seen: dict[str, Any] = {}
+    settings = parse_settings(config(**changes), stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
 
     @pulumi.runtime.test
     def program() -> pulumi.Output[None]:
-        cluster = K3sCluster("k3s", parse_settings(config(**changes), stack="dev", folder=CHECKOUT))
+        cluster = K3sCluster("k3s", settings)
         return pulumi.Output.all(**cluster.outputs).apply(seen.update)
 
     program()
@@ -248,3 +249,27 @@ def test_a_replaceable_machine_gets_a_new_name_with_a_new_image_or_size() -> Non
     single, _ = up(topology="single-node", agentCount=1)
     assert "keepers" not in single.of("RandomId")["server-0-id"]
     assert "keepers" in single.of("RandomId")["agent-0-id"]
+
+
+def test_mysql_needs_no_grant_and_is_reached_by_a_dsn() -> None:
+    cloud, outputs = up(datastoreEngine="mysql")
+    (database,) = cloud.of("DatabaseCluster").values()
+    assert (database["engine"], database["version"]) == ("mysql", "8")
+    assert not cloud.of("DatastoreGrants")
+    server = cloud.of("Node")["server-0"]
+    assert "mysql://k3s_default_user:user-secret@tcp(db.example.com:25060)/k3s" in secret(server["config"])
+    assert server["datastore_ca"] == "CA"
+    assert outputs["datastore"] == {"engine": "mysql", "version": "8", "host": "db.example.com"}
+
+
+@pytest.mark.parametrize("topology", ["ha", "single-node"])
+def test_an_external_datastore_is_told_to_servers_as_a_secret_and_nothing_is_made(topology: str) -> None:
+    endpoint = "postgres://u:endpoint-secret@db.example.com:5432/k3s"
+    cloud, outputs = up(topology=topology, datastoreEngine="external", datastoreEndpoint=endpoint)
+    assert not cloud.of("DatabaseCluster")
+    for name, node in cloud.of("Node").items():
+        told = secret(node.pop("config"))
+        assert (f"datastore-endpoint: {endpoint}" in told) is name.startswith("server-")
+    assert outputs["datastore"] == {"engine": "external", "version": None, "host": None}
+    assert "endpoint-secret" not in repr(outputs)
+    assert not [name for name, made in cloud.made.items() if "endpoint-secret" in repr(made.inputs)]

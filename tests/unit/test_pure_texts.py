@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from cloud_init import HostKey, user_data
-from k3s_cluster.datastore_endpoint import DatastoreEndpoint
+from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.k3s_config import NodeAddresses, NodeMarks, Tokens, agent_config, server_config
 from k3s_cluster.kubeconfig import rewrite
 from k3s_cluster.over_ssh.datastore_grants import grants
 from k3s_cluster.over_ssh.hosts_file import with_servers
-from k3s_cluster.settings import ClusterSettings, parse_settings
+from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
 from tests.unit.stack_files import CHECKOUT, config
 
 TOKENS = Tokens(server="server-secret", agent="agent-secret")
@@ -21,7 +21,7 @@ NODE = NodeAddresses(name="k3s-server-1a2b", public="203.0.113.7", private="10.1
 
 
 def settings(**changes: object) -> ClusterSettings:
-    return parse_settings(config(**changes), stack="dev", folder=CHECKOUT)
+    return parse_settings(config(**changes), stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
 
 
 def test_a_server_on_a_database() -> None:
@@ -46,6 +46,15 @@ def test_a_server_on_sqlite_has_no_datastore_and_leaves_out_what_is_disabled() -
     told = yaml.safe_load(text)
     assert told["disable"] == ["traefik"]
     assert not {key for key in told if key.startswith("datastore")}
+
+
+def test_a_server_on_an_external_datastore_verifies_it_against_the_ca_that_was_given() -> None:
+    external = {"datastoreEngine": "external", "datastoreEndpoint": "https://10.0.0.1:2379"}
+    with_ca = settings(**external, datastoreCa="-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----")
+    for asked, ca in ((settings(**external), None), (with_ca, "/etc/rancher/k3s/datastore-ca.pem")):
+        told = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", "https://10.0.0.1:2379"))
+        assert told["datastore-endpoint"] == "https://10.0.0.1:2379"
+        assert told.get("datastore-cafile") == ca
 
 
 def test_an_agent_knows_its_own_token_only_and_finds_servers_by_name() -> None:
@@ -84,12 +93,36 @@ def test_user_data_plants_the_host_key_and_holds_no_other_secret() -> None:
     assert files["/usr/local/sbin/k3s-first-boot"]["permissions"] == "0755"
 
 
-@pytest.mark.parametrize("password", ["plain", "a/b@c:d?e#f%g h", "ünïcode+&=;'\""])
-@pytest.mark.parametrize("host", ["db.example.com", "10.10.10.4", "2001:db8::4"])
-def test_an_endpoint_survives_special_characters(password: str, host: str) -> None:
-    parts = urlsplit(DatastoreEndpoint(host, 25060, "k3s user", password, "k3s").url())
-    assert (parts.hostname, parts.port, parts.path, parts.query) == (host, 25060, "/k3s", "sslmode=verify-ca")
+PASSWORDS = ["plain", "a/b@c:d?e#f%g h", "ünïcode+&=;'\"", "tcp(evil:1)/db?x=y"]
+HOSTS = ["db.example.com", "10.10.10.4", "2001:db8::4"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_postgres_endpoint_survives_special_characters(password: str, host: str) -> None:
+    parts = urlsplit(datastore_endpoint(DatabaseAddress("pg", host, 25060, "k3s user", password, "k3s")))
+    assert (parts.scheme, parts.hostname, parts.port) == ("postgres", host, 25060)
+    assert (parts.path, parts.query) == ("/k3s", "sslmode=verify-ca")
     assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("k3s user", password)
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [(HOSTS[0], "db.example.com:25060"), (HOSTS[1], "10.10.10.4:25060"), (HOSTS[2], "[2001:db8::4]:25060")],
+)
+def test_a_mysql_endpoint_is_a_dsn_that_keeps_the_password_as_it_is(password: str, host: str, address: str) -> None:
+    endpoint = datastore_endpoint(DatabaseAddress("mysql", host, 25060, "k3s_default_user", password, "k3s"))
+    assert endpoint == f"mysql://k3s_default_user:{password}@tcp({address})/k3s"
+
+
+def test_a_mysql_user_that_a_dsn_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="holds a colon"):
+        datastore_endpoint(DatabaseAddress("mysql", "db.example.com", 25060, "a:b", "p", "k3s"))
+
+
+def test_an_address_does_not_show_its_password() -> None:
+    assert "hidden" not in repr(DatabaseAddress("pg", "db.example.com", 25060, "u", "hidden", "k3s"))
 
 
 def test_grants_quote_the_user() -> None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
-from k3s_cluster.settings import KEYS, SettingsError, parse_settings
+from k3s_cluster.settings import (
+    KEYS,
+    SECRET_KEYS,
+    EmbeddedEtcdSettings,
+    ExternalDatastoreSettings,
+    ManagedDatastoreSettings,
+    SettingsError,
+    SqliteDatastoreSettings,
+    parse_settings,
+)
 from tests.unit.stack_files import CHECKOUT, config, declared, stack_config
 
 
-def refusals(given: dict[str, str]) -> tuple[str, ...]:
+def refusals(given: dict[str, str], secrets: Collection[str] = SECRET_KEYS) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as refused:
-        parse_settings(given, stack="dev", folder=CHECKOUT)
+        parse_settings(given, stack="dev", folder=CHECKOUT, secrets=secrets)
     return refused.value.problems
 
 
@@ -28,10 +38,7 @@ def test_defaults_make_the_reference_cluster() -> None:
     (pool,) = settings.agent_pools
     assert (pool.name, pool.count, pool.size) == ("agent", 1, "s-1vcpu-2gb")
     assert (settings.server_tag, settings.agent_tag) == ("k3s_server", "k3s_agent")
-    assert settings.datastore is not None
-    assert (settings.datastore.engine, settings.datastore.version) == ("pg", "17")
-    assert (settings.datastore.size, settings.datastore.nodes) == ("db-s-1vcpu-1gb", 1)
-    assert settings.datastore.protect
+    assert settings.datastore == ManagedDatastoreSettings("pg", "17", "db-s-1vcpu-1gb", 1, protect=True)
     assert settings.load_balancer is not None
     assert (settings.load_balancer.nodes, settings.load_balancer.interval) == (1, 10)
     assert (settings.load_balancer.healthy, settings.load_balancer.unhealthy) == (5, 3)
@@ -42,13 +49,55 @@ def test_defaults_make_the_reference_cluster() -> None:
 def test_a_single_node_has_one_server_no_agent_no_database_and_no_load_balancer() -> None:
     settings = parse_settings(config(topology="single-node"), stack="dev", folder=CHECKOUT)
     assert (settings.servers.count, settings.agent_count) == (1, 0)
-    assert settings.datastore is None
+    assert settings.datastore == SqliteDatastoreSettings()
     assert settings.load_balancer is None
 
 
 def test_a_single_node_may_have_agents() -> None:
     settings = parse_settings(config(topology="single-node", agentCount=3), stack="dev", folder=CHECKOUT)
     assert (settings.servers.count, settings.agent_count) == (1, 3)
+
+
+@pytest.mark.parametrize("topology", ["ha", "single-node"])
+@pytest.mark.parametrize(("engine", "version"), [("pg", "17"), ("mysql", "8")])
+def test_either_topology_may_have_a_managed_database(topology: str, engine: str, version: str) -> None:
+    given = config(topology=topology, datastoreEngine=engine, datastoreSize="db-s-2vcpu-4gb", datastoreNodes=2)
+    settings = parse_settings(given, stack="dev", folder=CHECKOUT)
+    assert settings.datastore == ManagedDatastoreSettings(engine, version, "db-s-2vcpu-4gb", 2, protect=True)  # type: ignore[arg-type]
+
+
+def test_etcd_has_three_servers_unless_told_otherwise_and_one_on_a_single_node() -> None:
+    ha = parse_settings(config(datastoreEngine="etcd"), stack="dev", folder=CHECKOUT)
+    assert (ha.datastore, ha.servers.count) == (EmbeddedEtcdSettings(), 3)
+    five = parse_settings(config(datastoreEngine="etcd", serverCount=5), stack="dev", folder=CHECKOUT)
+    assert five.servers.count == 5
+    single = parse_settings(config(datastoreEngine="etcd", topology="single-node"), stack="dev", folder=CHECKOUT)
+    assert (single.datastore, single.servers.count) == (EmbeddedEtcdSettings(), 1)
+
+
+ENDPOINT = "postgres://k3s:hidden-password@db.example.com:5432/k3s"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("topology", ["ha", "single-node"])
+def test_an_external_datastore_is_an_endpoint_that_nothing_shows_and_a_ca(topology: str) -> None:
+    given = config(
+        topology=topology, datastoreEngine="external", datastoreEndpoint=ENDPOINT, datastoreCa=CERTIFICATE.strip()
+    )
+    settings = parse_settings(given, stack="dev", folder=CHECKOUT, secrets=["datastoreEndpoint"])
+    assert settings.datastore == ExternalDatastoreSettings(ENDPOINT, CERTIFICATE)
+    assert "hidden-password" not in repr(settings)
+
+
+def test_an_endpoint_in_plain_or_of_another_kind_is_refused_without_showing_it() -> None:
+    given = config(datastoreEngine="external", datastoreEndpoint=ENDPOINT)
+    assert refusals(given, secrets=()) == (
+        "datastoreEndpoint: is kept in plain text; set it with `pulumi config set --secret datastoreEndpoint`.",
+    )
+    given = config(datastoreEngine="external", datastoreEndpoint="redis://:hidden-password@db.example.com")
+    (problem,) = refusals(given)
+    assert problem.startswith("datastoreEndpoint: its value must be a datastore endpoint of K3s: `postgres://")
+    assert "hidden-password" not in problem
 
 
 @pytest.mark.parametrize("stack", ["fra1", "single", "local"])
@@ -209,10 +258,41 @@ REFUSED = {
         {"disable": "traefik"},
         "disable: `traefik` must be a list of strings; set one with `pulumi config set --path 'KEY[0]' VALUE`.",
     ),
-    "an engine that is not offered": ({"datastoreEngine": "redis"}, "datastoreEngine: `redis` must be `pg`."),
+    "an engine that is not offered": (
+        {"datastoreEngine": "redis"},
+        "datastoreEngine: `redis` must be `auto`, `sqlite`, `pg`, `mysql`, `etcd` or `external`.",
+    ),
+    "SQLite under several servers": (
+        {"datastoreEngine": "sqlite"},
+        "datastoreEngine: `sqlite` is a file on one server's disk, which topology `ha` cannot share; "
+        "choose `pg`, `mysql`, `etcd` or `external`, or set topology to `single-node`.",
+    ),
+    "etcd on two servers": (
+        {"datastoreEngine": "etcd", "serverCount": 2},
+        "serverCount: `2` is too few for datastoreEngine `etcd`, which needs 3 servers to outlive one; "
+        "set serverCount to `auto` or 3.",
+    ),
+    "etcd on four servers": (
+        {"datastoreEngine": "etcd", "serverCount": 4},
+        "serverCount: `4` is even, and etcd outlives no more failures with it than with 3; set serverCount to 3 or 5.",
+    ),
+    "an external datastore nowhere": (
+        {"datastoreEngine": "external"},
+        "datastoreEndpoint: has no value, and datastoreEngine `external` needs one; "
+        "set it with `pulumi config set --secret datastoreEndpoint`.",
+    ),
+    "an endpoint of an engine that has none": (
+        {"datastoreEndpoint": "https://10.0.0.1:2379"},
+        "datastoreEndpoint: is for datastoreEngine `external` only, and this stack has `pg`; "
+        "set datastoreEngine, or `pulumi config rm datastoreEndpoint`.",
+    ),
+    "a CA that is none": (
+        {"datastoreCa": "ca.pem"},
+        "datastoreCa: `ca.pem` must be certificates in PEM; set them with `pulumi config set datastoreCa < ca.pem`.",
+    ),
     "a database version with a dot": (
         {"datastoreVersion": "17.2"},
-        "datastoreVersion: `17.2` must be a major version, such as `17`.",
+        "datastoreVersion: `17.2` must be a major version, such as `17`, or `auto`.",
     ),
     "neither protected nor not": (
         {"datastoreProtect": "maybe"},
