@@ -9,6 +9,7 @@ import pulumi_random as random
 
 from k3s_cluster import invariants
 from k3s_cluster.cloud.access import Access, AccessArgs
+from k3s_cluster.cloud.api_address import ApiName, ApiNameArgs, ReservedAddress, ReservedAddressArgs
 from k3s_cluster.cloud.datastore import Datastore, DatastoreArgs
 from k3s_cluster.cloud.load_balancer import ApiLoadBalancer, ApiLoadBalancerArgs
 from k3s_cluster.cloud.machines import Machine, MachineArgs
@@ -24,6 +25,7 @@ from k3s_cluster.k3s_config import (
     server_config,
     server_marks,
 )
+from k3s_cluster.kubeconfig import owner_of
 from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
 from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
 from k3s_cluster.over_ssh.node import Node, NodeArgs
@@ -61,6 +63,7 @@ class K3sCluster(pulumi.ComponentResource):
                 settings.name_prefix,
                 self._region,
                 str(settings.vpc_cidr),
+                settings.vpc_id,
                 (settings.server_tag, settings.agent_tag),
             ),
             self._child,
@@ -68,7 +71,9 @@ class K3sCluster(pulumi.ComponentResource):
         self._tags = {tag: resource.name for tag, resource in self._network.tags.items()}
         self._access = Access(
             name,
-            AccessArgs(settings, self._tags[settings.server_tag], self._tags[settings.agent_tag]),
+            AccessArgs(
+                settings, self._network.vpc_range, self._tags[settings.server_tag], self._tags[settings.agent_tag]
+            ),
             self._child,
         )
         datastore = self._datastore(name)
@@ -83,9 +88,12 @@ class K3sCluster(pulumi.ComponentResource):
         agents = [machine for _, machines in pools for machine in machines]
         machines = [*self._servers, *agents]
         parts = [part.urn_in_cloud for part in (*machines, datastore, balancer) if part is not None]
-        Project(name, ProjectArgs(settings.name_prefix, settings.project_environment, parts), self._child)
+        project = ProjectArgs(settings.project_name, settings.name_prefix, settings.project_environment, parts)
+        Project(name, project, self._child)
 
-        api_address = balancer.ip if balancer else self._servers[0].public_ip
+        api_address = balancer.ip if balancer else self._single_node_address(name)
+        api_name = self._api_name(name, api_address)
+        api_host = pulumi.Output.from_input(settings.api_domain or api_address)
         nodes = self._nodes(pools, api_address, datastore)
         kubeconfig = Kubeconfig(
             "kubeconfig",
@@ -93,15 +101,20 @@ class K3sCluster(pulumi.ComponentResource):
                 host=self._servers[0].public_ip,
                 host_key=self._servers[0].host_key,
                 private_key=self._access.private_key,
-                api_address=api_address,
+                api_address=api_host,
+                # A name that somebody else keeps can be made only when the address is known: by then we must be done.
+                check_address=api_address if api_name and not api_name.is_kept else None,
                 context=settings.stack,
                 path=settings.kubeconfig_path,
+                merge=settings.kubeconfig_merge,
+                owner=owner_of(pulumi.get_project(), settings.stack),
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=nodes),
+            pulumi.ResourceOptions(parent=self, depends_on=[*nodes, *([api_name] if api_name else [])]),
         )
         secret_kubeconfig: pulumi.Output[str] = pulumi.Output.secret(kubeconfig.kubeconfig)
         self.outputs = {
-            "apiEndpoint": pulumi.Output.concat("https://", api_address, f":{API_PORT}"),
+            "apiEndpoint": pulumi.Output.concat("https://", api_host, f":{API_PORT}"),
+            "apiAddress": api_address,
             "kubeconfig": secret_kubeconfig,
             "kubeconfigPath": kubeconfig.path,
             "servers": [_described(machine) for machine in self._servers],
@@ -124,6 +137,18 @@ class K3sCluster(pulumi.ComponentResource):
         tag = self._tags[settings.server_tag]
         args = DatastoreArgs(settings.name_prefix, self._region, settings.datastore, self._network.vpc_id, tag)
         return Datastore(f"{name}-datastore", args, self._child)
+
+    def _single_node_address(self, name: str) -> pulumi.Output[str]:
+        settings, server = self._settings, self._servers[0]
+        if settings.reserved_ip is None:
+            return server.public_ip
+        args = ReservedAddressArgs(self._region, settings.reserved_ip, server.droplet_id)
+        return ReservedAddress(f"{name}-reserved-ip", args, self._child).ip
+
+    def _api_name(self, name: str, address: pulumi.Output[str]) -> ApiName | None:
+        if self._settings.api_domain is None:
+            return None
+        return ApiName(f"{name}-api-name", ApiNameArgs(self._settings.api_domain, address), self._child)
 
     def _load_balancer(self, name: str) -> ApiLoadBalancer | None:
         settings = self._settings

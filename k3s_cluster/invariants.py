@@ -18,6 +18,7 @@ _FIXED = {
     "topology": f"a cluster's state cannot move between SQLite and a database; {_NEW_STACK}",
     "region": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "vpc_cidr": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
+    "vpc_id": f"the datastore and all droplets would be made anew in it, and all data lost; {_NEW_STACK}",
     "name_prefix": f"the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: back this one up, and "
     "restore the backup there",
@@ -26,6 +27,7 @@ _KEYS = {
     "topology": "topology",
     "region": "region",
     "vpc_cidr": "vpcCidr",
+    "vpc_id": "vpcId",
     "name_prefix": "namePrefix",
     "datastore_engine": "datastoreEngine",
 }
@@ -33,11 +35,15 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class InvariantsArgs:
-    """What is compared with what the cluster was made with. `image` is None where droplets may be replaced."""
+    """What is compared with what the cluster was made with.
+
+    `image` is None where droplets may be replaced, `vpc_id` for a VPC of the stack's own, `vpc_cidr` for another one.
+    """
 
     topology: str
     region: str
-    vpc_cidr: str
+    vpc_cidr: str | None
+    vpc_id: str | None
     name_prefix: str
     datastore_engine: str
     k3s_version: str
@@ -51,7 +57,8 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
     return InvariantsArgs(
         topology=settings.topology,
         region=settings.region,
-        vpc_cidr=str(settings.vpc_cidr),
+        vpc_cidr=None if settings.vpc_id else str(settings.vpc_cidr),
+        vpc_id=settings.vpc_id,
         name_prefix=settings.name_prefix,
         datastore_engine=settings.datastore.engine,
         k3s_version=settings.k3s_version,
@@ -64,8 +71,11 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
     """What `news` may not do to a cluster that has `olds`: setting and reason, for each."""
     found = []
     for name, reason in _FIXED.items():
-        if olds[name] != news[name]:
-            found.append((_KEYS[name], f"cannot change from `{olds[name]}` to `{news[name]}`: {reason}"))
+        was, will = olds.get(name), news.get(name)
+        # A range is the stack's own VPC's: it comes and goes with vpcId, which says so.
+        if was != will and not (name == "vpc_cidr" and None in (was, will)):
+            was, will = (f"`{side}`" if side else "the stack's own VPC" for side in (was, will))
+            found.append((_KEYS[name], f"cannot change from {was} to {will}: {reason}"))
     if version := k3s_version.refusal(olds["k3s_version"], news["k3s_version"]):
         found.append(("k3sVersion", version))
     if olds.get("image") and news.get("image") and olds["image"] != news["image"]:

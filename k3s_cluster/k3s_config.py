@@ -72,7 +72,7 @@ def server_config(
     config: dict[str, object] = {
         "token": tokens.server,
         "agent-token": tokens.agent,
-        "tls-san": sorted({api_address, settings.api_name}),
+        "tls-san": sorted({api_address, settings.api_name, *([settings.api_domain] if settings.api_domain else [])}),
         "secrets-encryption": True,
         "write-kubeconfig-mode": "0600",
         "disable": list(settings.disable),

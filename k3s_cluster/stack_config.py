@@ -10,6 +10,8 @@ import pulumi
 from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 
+from k3s_cluster import kubeconfig_file
+from k3s_cluster.kubeconfig import KubeconfigError, owner_of
 from k3s_cluster.settings import ClusterSettings, parse_settings
 
 #: Where the DigitalOcean provider looks for a token (pulumi.com/registry/packages/digitalocean).
@@ -22,6 +24,8 @@ def stack_settings() -> ClusterSettings:
     own = _own(config, pulumi.get_project())
     secrets = {key for key in own if is_config_secret(f"{pulumi.get_project()}:{key}")}
     settings = parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
+    if settings.kubeconfig_merge:
+        require_place_for_context(settings)
     if not pulumi.runtime.is_dry_run():
         require_token(config, os.environ)
     return settings
@@ -36,6 +40,15 @@ def require_token(config: Mapping[str, str], environment: Mapping[str, str]) -> 
         "`export DIGITALOCEAN_TOKEN=...`. Without: `make demo` brings up a cloud on this machine, and "
         "`bin/local pulumi up` uses it."
     )
+
+
+def require_place_for_context(settings: ClusterSettings) -> None:
+    """Raise RunError if the person's own kubeconfig cannot take the stack's context: before anything is made."""
+    file = kubeconfig_file.of_person(Path(settings.kubeconfig_path).expanduser())
+    try:
+        kubeconfig_file.refuse_foreign(file, settings.stack, owner_of(pulumi.get_project(), settings.stack))
+    except KubeconfigError as error:
+        raise pulumi.RunError(f"kubeconfigMerge: {settings.stack} cannot be merged into {file}: {error}.") from None
 
 
 def _own(config: Mapping[str, str], project: str) -> dict[str, str]:

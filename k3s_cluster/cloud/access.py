@@ -21,6 +21,7 @@ KUBELET_PORT = 10250
 @dataclass(frozen=True)
 class AccessArgs:
     settings: ClusterSettings
+    vpc_range: pulumi.Input[str]
     server_tag: pulumi.Input[str]
     agent_tag: pulumi.Input[str]
 
@@ -43,8 +44,10 @@ class Access(pulumi.ComponentResource):
             f"{name}-ssh-key", name=f"{settings.name_prefix}-{settings.stack}", public_key=pair.public_key, opts=child
         )
         self.firewalls = [
-            _firewall(f"{settings.name_prefix}-servers", args.server_tag, server_rules(settings), child),
-            _firewall(f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings), child),
+            _firewall(
+                f"{settings.name_prefix}-servers", args.server_tag, server_rules(settings, args.vpc_range), child
+            ),
+            _firewall(f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings, args.vpc_range), child),
         ]
         self.private_key = pulumi.Output.secret(pair.private_key)
         self.ssh_keys = [key.fingerprint, *(account_key(entry, child) for entry in settings.access.account_keys)]
@@ -60,10 +63,12 @@ def account_key(entry: str, opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
     return found.fingerprint
 
 
-def node_rules(settings: ClusterSettings) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
+def node_rules(
+    settings: ClusterSettings, vpc_range: pulumi.Input[str]
+) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
     """What may come in to every node: SSH for administrators, K3s's own traffic inside the VPC, ingress for all."""
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
-    vpc = (str(settings.vpc_cidr),)
+    vpc = (vpc_range,)
     rules = [
         _inbound("tcp", "22", administrators),
         _inbound("udp", str(FLANNEL_VXLAN_PORT), vpc),
@@ -75,15 +80,19 @@ def node_rules(settings: ClusterSettings) -> tuple[digitalocean.FirewallInboundR
     return tuple(rules)
 
 
-def server_rules(settings: ClusterSettings) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
+def server_rules(
+    settings: ClusterSettings, vpc_range: pulumi.Input[str]
+) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
     """The same for servers, and the API: from the VPC, where the load balancer is too, or for administrators."""
     single = settings.load_balancer is None
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
-    sources = (str(settings.vpc_cidr), *(administrators if single else ()))
-    return (*node_rules(settings), _inbound("tcp", str(API_PORT), sources))
+    sources = (vpc_range, *(administrators if single else ()))
+    return (*node_rules(settings, vpc_range), _inbound("tcp", str(API_PORT), sources))
 
 
-def _inbound(protocol: str, ports: str | None, sources: Sequence[str]) -> digitalocean.FirewallInboundRuleArgs:
+def _inbound(
+    protocol: str, ports: str | None, sources: Sequence[pulumi.Input[str]]
+) -> digitalocean.FirewallInboundRuleArgs:
     return digitalocean.FirewallInboundRuleArgs(protocol=protocol, port_range=ports, source_addresses=list(sources))
 
 

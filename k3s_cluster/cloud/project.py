@@ -11,6 +11,9 @@ import pulumi_digitalocean as digitalocean
 
 @dataclass(frozen=True)
 class ProjectArgs:
+    """`existing` is the name of a project that is there already; without it, one is made."""
+
+    existing: str | None
     name_prefix: str
     environment: str
     resource_urns: Sequence[pulumi.Input[str]]
@@ -22,15 +25,24 @@ class Project(pulumi.ComponentResource):
     def __init__(self, name: str, args: ProjectArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("k3s:cloud:Project", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        project = digitalocean.Project(
-            f"{name}-project",
-            name=f"{args.name_prefix}-cluster",
-            description="A K3s cluster, kept by Pulumi",
-            purpose="Service or API",
-            environment=args.environment,
-            opts=child,
-        )
+        project_id: pulumi.Output[str]
+        if args.existing:
+            invoke = pulumi.InvokeOutputOptions(parent=self)
+            project_id = digitalocean.get_project_output(name=args.existing, opts=invoke).id
+        else:
+            project_id = digitalocean.Project(
+                f"{name}-project",
+                name=f"{args.name_prefix}-cluster",
+                description="A K3s cluster, kept by Pulumi",
+                purpose="Service or API",
+                environment=args.environment,
+                opts=child,
+            ).id
         digitalocean.ProjectResources(
-            f"{name}-project-resources", project=project.id, resources=list(args.resource_urns), opts=child
+            f"{name}-project-resources",
+            project=project_id,
+            resources=list(args.resource_urns),
+            # Its end moves the resources to the default project: it must come before they join another one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        self.register_outputs({"id": project.id})
+        self.register_outputs({"id": project_id})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import ssl
 import tempfile
 import time
@@ -18,11 +17,13 @@ import pulumi
 import yaml
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from k3s_cluster import kubeconfig_file
 from k3s_cluster.k3s_config import API_PORT
-from k3s_cluster.kubeconfig import rewrite
+from k3s_cluster.kubeconfig import KubeconfigError, rewrite
+from k3s_cluster.kubeconfig_file import write_private
 from k3s_cluster.over_ssh import roll
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
-from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of
+from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
 
 #: docs.k3s.io/cluster-access.
 REMOTE_PATH = "/etc/rancher/k3s/k3s.yaml"
@@ -34,14 +35,21 @@ RETRY_SECONDS = 1
 
 @dataclass(frozen=True)
 class KubeconfigArgs:
-    """The server to fetch from, the address to point at, the name of the context, and the file to write."""
+    """The server to fetch from, the address to point at, the name of the context, and the file to write.
+
+    `check_address` is where the API is asked, `api_address` by default; it differs for a name that is not known yet.
+    `merge` is whether the context goes into the person's own kubeconfig, too, where `owner` marks it as the stack's.
+    """
 
     host: pulumi.Input[str]
     host_key: pulumi.Input[str]
     private_key: pulumi.Input[str]
     api_address: pulumi.Input[str]
+    check_address: pulumi.Input[str] | None
     context: str
     path: str
+    merge: bool
+    owner: str
 
 
 class KubeconfigProvider(ResourceProvider):
@@ -55,17 +63,22 @@ class KubeconfigProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         # `path` is relative to the program's folder, so that a checkout elsewhere sees no change.
         told = ("host_key", "api_address", "context", "path")
-        return DiffResult(changes=any(olds.get(key) != news[key] for key in told))
+        merges = bool(olds.get("merge")) != news["merge"]
+        return DiffResult(changes=merges or any(olds.get(key) != news[key] for key in told))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         fetched = _fetch(news)
         if olds["path"] != news["path"]:
             _remove(olds["path"])
+        if olds.get("merged_into") and olds["merged_into"] != fetched["merged_into"]:
+            _unmerge(olds)
         return UpdateResult(fetched)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         # Every node comes before the kubeconfig, so it goes only when all of them go after it.
         roll.cluster_is_going()
+        if props.get("merged_into"):
+            _unmerge(props)
         _remove(props["path"])
 
 
@@ -75,13 +88,31 @@ def _fetch(props: dict[str, Any]) -> dict[str, Any]:
     with connect(target, progress) as server:
         remote = server.run("cat", REMOTE_PATH)
     kubeconfig = rewrite(remote, f"https://{props['api_address']}:{API_PORT}", props["context"])
-    _wait_for_answer(kubeconfig, progress)
-    write_private(Path(props["path"]).expanduser(), kubeconfig)
-    return {**props, "kubeconfig": kubeconfig}
+    _wait_for_answer(kubeconfig, props.get("check_address") or props["api_address"], progress)
+    own = Path(props["path"]).expanduser()
+    write_private(own, kubeconfig)
+    merged_into = ""
+    if props["merge"]:
+        file = kubeconfig_file.of_person(own)
+        try:
+            kubeconfig_file.merge(file, kubeconfig, props["owner"])
+        except (KubeconfigError, OSError) as error:
+            raise NodeError(f"{props['context']} could not be merged into {file}: {error}.") from None
+        merged_into = str(file)
+    return {**props, "kubeconfig": kubeconfig, "merged_into": merged_into}
 
 
-def _wait_for_answer(kubeconfig: str, progress: Progress) -> None:
-    """Return when the API answers /readyz at the address, with the CA and the certificate from `kubeconfig`."""
+def _unmerge(props: dict[str, Any]) -> None:
+    file = Path(props["merged_into"])
+    try:
+        kubeconfig_file.unmerge(file, props["context"], props["owner"])
+    except (KubeconfigError, OSError) as error:
+        # A file that only holds access to a cluster must not keep the cluster from going.
+        tell(props["urn"], f"{props['context']} is left in {file}: {error}")
+
+
+def _wait_for_answer(kubeconfig: str, address: str, progress: Progress) -> None:
+    """Return when the API answers /readyz at `address`, with the CA and the certificate from `kubeconfig`."""
     config = yaml.safe_load(kubeconfig)
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
@@ -92,31 +123,20 @@ def _wait_for_answer(kubeconfig: str, progress: Progress) -> None:
         write_private(pair, base64.b64decode(certificate).decode() + base64.b64decode(key).decode())
         context.load_cert_chain(pair)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    url = f"https://{address}:{API_PORT}"
     deadline = time.monotonic() + ANSWER_DEADLINE_SECONDS
     while True:
         progress("waiting for the API to answer")
         try:
-            opener.open(cluster["server"] + "/readyz", timeout=REQUEST_TIMEOUT_SECONDS).close()
+            opener.open(f"{url}/readyz", timeout=REQUEST_TIMEOUT_SECONDS).close()
             return
         except (OSError, urllib.error.URLError) as error:
             if time.monotonic() >= deadline:
                 raise NodeError(
-                    f"{cluster['server']} does not answer ({error}). Look at the load balancer's health checks, and at "
+                    f"{url} does not answer ({error}). Look at the load balancer's health checks, and at "
                     "adminCidrs: they must hold the address you come from."
                 ) from None
         time.sleep(RETRY_SECONDS)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path`, mode 0600, in one step."""
-    descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(new).replace(path)
-    except BaseException:
-        Path(new).unlink()
-        raise
 
 
 def _remove(path: str) -> None:
@@ -136,5 +156,6 @@ class Kubeconfig(Resource, module="over_ssh", name="Kubeconfig"):
             "urn": own_urn(name, "Kubeconfig", opts.parent),
             **{field: getattr(args, field) for field in KubeconfigArgs.__dataclass_fields__},
             "kubeconfig": None,
+            "merged_into": None,
         }
         super().__init__(KubeconfigProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))

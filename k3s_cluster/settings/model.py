@@ -105,14 +105,20 @@ class AccessSettings:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """One cluster, as its stack's config asks for it. `load_balancer` is None on a single node."""
+    """One cluster, as its stack's config asks for it. `load_balancer` is None on a single node.
+
+    `project_name` and `vpc_id` are of what is there already, None for parts of the stack's own; `vpc_cidr` is the own
+    VPC's. `reserved_ip` is `auto`, an address, or None.
+    """
 
     stack: str
     topology: Topology
     region: str
     name_prefix: str
     project_environment: str
+    project_name: str | None
     vpc_cidr: IPv4Network
+    vpc_id: str | None
     image: str
     k3s_version: str
     disable: tuple[str, ...]
@@ -125,7 +131,10 @@ class ClusterSettings:
     datastore: DatastoreSettings
     load_balancer: LoadBalancerSettings | None
     access: AccessSettings
+    reserved_ip: str | None
+    api_domain: str | None
     kubeconfig_path: str
+    kubeconfig_merge: bool
 
     @property
     def server_tag(self) -> str:

@@ -49,7 +49,14 @@ _RULES: dict[str, Callable[[str], object]] = {
         "1 to 24 lower-case letters, digits and single dashes, beginning with a letter",
     ),
     "projectEnvironment": rule.one_of(*rule.ENVIRONMENTS),
+    "projectName": rule.optional(rule.matching(r"\S(.{0,173}\S)?", "a project's name, of at most 175 characters")),
     "vpcCidr": rule.vpc_range,
+    "vpcId": rule.optional(
+        rule.matching(
+            r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "a VPC's id, such as `5a4981aa-9653-4bd1-bef5-d6bff52042e4`: `doctl vpcs list` shows them",
+        )
+    ),
     "serverCount": rule.count(1),
     "serverSize": rule.matching(rule.SLUG, "a droplet size's slug, such as `s-2vcpu-4gb`"),
     "agentCount": rule.count(0),
@@ -78,6 +85,9 @@ _RULES: dict[str, Callable[[str], object]] = {
     "healthCheckUnhealthy": rule.whole_number(2, 10),
     "adminCidrs": rule.list_of(rule.admin_range),
     "sshKeys": rule.ssh_keys,
+    "reservedIp": rule.optional(rule.reserved_address),
+    "apiDomain": rule.optional(rule.domain_name),
+    "kubeconfigMerge": rule.yes_or_no,
 }
 
 KEYS = (*_RULES, "kubeconfigPath")
@@ -161,6 +171,9 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
     def count(key: str, automatic: int) -> int:
         return automatic if values[key] is None else value(key, int)
 
+    def optional(key: str) -> str | None:
+        return None if values[key] is None else value(key, str)
+
     ha = values["topology"] == "ha"
     pools: tuple[PoolEntry, ...] = value("agentPools", tuple)
     image = value("image", str)
@@ -175,7 +188,9 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         region=value("region", str),
         name_prefix=value("namePrefix", str),
         project_environment=value("projectEnvironment", str),
+        project_name=optional("projectName"),
         vpc_cidr=value("vpcCidr", IPv4Network),
+        vpc_id=optional("vpcId"),
         image=image,
         k3s_version=value("k3sVersion", str),
         disable=tuple(sorted(set(value("disable", tuple)))),
@@ -198,7 +213,10 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         if ha
         else None,
         access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public),
+        reserved_ip=optional("reservedIp"),
+        api_domain=optional("apiDomain"),
         kubeconfig_path=value("kubeconfigPath", str),
+        kubeconfig_merge=value("kubeconfigMerge", bool),
     )
 
 
@@ -256,6 +274,11 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             "leave serverCount at `auto`, or set topology to `ha`."
         )
     problems += _datastore_contradictions(settings)
+    if settings.topology == "ha" and settings.reserved_ip:
+        problems.append(
+            f"reservedIp: `{settings.reserved_ip}` is for topology `single-node`; in `ha` the load balancer's address "
+            "outlives the servers anyway. Remove it with `pulumi config rm reservedIp`."
+        )
     if not settings.access.admin_cidrs:
         problems.append("adminCidrs: `[]` lets nobody in, not even `pulumi up`; name at least your own address.")
     elif not any(network.version == 4 for network in settings.access.admin_cidrs):
@@ -269,7 +292,7 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
     database_nodes = settings.datastore.nodes if isinstance(settings.datastore, ManagedDatastoreSettings) else 0
     services = (1 if settings.load_balancer else 0) + database_nodes
     room = settings.vpc_cidr.num_addresses - RESERVED_ADDRESSES
-    if droplets + services > room:
+    if settings.vpc_id is None and droplets + services > room:
         problems.append(
             f"vpcCidr: `{settings.vpc_cidr}` is too small: it has room for {room} addresses, and this stack needs "
             f"{droplets + services} ({droplets} droplets, {services} for load balancer and datastore); choose a larger "

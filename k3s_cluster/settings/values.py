@@ -76,6 +76,31 @@ def count(least: int) -> Callable[[str], int | None]:
     return parse
 
 
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """The rule for a value that may be left empty, which means None."""
+    return lambda raw: parse(raw) if raw else None
+
+
+def reserved_address(raw: str) -> str:
+    if raw == "auto":
+        return raw
+    try:
+        address = ipaddress.IPv4Address(raw)
+    except ValueError:
+        address = None
+    if address is None or address.is_unspecified or address.is_loopback or address.is_multicast:
+        raise Refused("must be `auto`, or an IPv4 address that is reserved in the account, such as `203.0.113.10`")
+    return str(address)
+
+
+def domain_name(raw: str) -> str:
+    # RFC 1035, 2.3.1 and 2.3.4: labels of at most 63, 253 characters in all. A last label of digits is an address.
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"(?=.{{1,253}}$)({label}\.)+(?!\d+$){label}", raw):
+        raise Refused("must be a DNS name in lower case with at least one dot, such as `k3s.example.com`")
+    return raw
+
+
 def yes_or_no(raw: str) -> bool:
     if raw not in ("true", "false"):
         raise Refused("must be `true` or `false`")

@@ -31,6 +31,18 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
     "topology": ({}, {"topology": "single-node"}, "topology", "cannot change from `ha` to `single-node`"),
     "region": ({}, {"region": "nyc3"}, "region", "all data lost; make another stack"),
     "VPC range": ({}, {"vpcCidr": "10.9.0.0/24"}, "vpcCidr", "cannot change from `10.10.10.0/24` to `10.9.0.0/24`"),
+    "another VPC": (
+        {},
+        {"vpcId": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"},
+        "vpcId",
+        "cannot change from the stack's own VPC to `5a4981aa-9653-4bd1-bef5-d6bff52042e4`: the datastore and all",
+    ),
+    "back to an own VPC": (
+        {"vpcId": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"},
+        {},
+        "vpcId",
+        "cannot change from `5a4981aa-9653-4bd1-bef5-d6bff52042e4` to the stack's own VPC",
+    ),
     "prefix": ({}, {"namePrefix": "blue"}, "namePrefix", "cannot change from `k3s` to `blue`"),
     "engine": (
         {},
@@ -79,6 +91,23 @@ def test_what_pulumi_leaves_out_for_none_is_no_change() -> None:
     told = {key: value for key, value in invariants().items() if value is not None}
     assert refusals(told, told) == []
     assert InvariantsProvider().diff("k3s", told, told).changes is False
+
+
+def test_a_cluster_made_before_vpc_id_was_a_setting_is_not_changed() -> None:
+    told = {key: value for key, value in invariants().items() if key != "vpc_id"}
+    assert refusals(told, invariants()) == []
+
+
+def test_what_only_names_or_shows_a_cluster_may_change() -> None:
+    around = {"projectName": "shop", "apiDomain": "k3s.example.com", "kubeconfigMerge": True}
+    assert refusals(invariants(), invariants(**around)) == []
+    single = {"topology": "single-node"}
+    assert refusals(invariants(**single), invariants(**single, reservedIp="auto")) == []
+
+
+def test_the_own_range_does_not_count_in_a_vpc_that_is_there() -> None:
+    vpc = {"vpcId": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}
+    assert refusals(invariants(**vpc), invariants(**vpc, vpcCidr="10.9.0.0/24")) == []
 
 
 def test_a_new_cluster_may_be_anything() -> None:

@@ -45,15 +45,24 @@ class Cloud(mocks.Mocks):
             }
         if args.typ == DIGITALOCEAN + "databaseUser:DatabaseUser":
             answers |= {"password": "user-secret"}
+        if args.typ == DIGITALOCEAN + "reservedIp:ReservedIp":
+            answers |= {"ipAddress": "203.0.113.200"}
         if args.typ == "random:index/randomId:RandomId":
             answers |= {"hex": f"{len(self.made):04x}"}
         if args.typ == "random:index/randomPassword:RandomPassword":
             answers |= {"result": f"{args.name}-secret"}
         if args.typ == "pulumi-python:dynamic/over_ssh:SshKeyPair":
             answers |= {"private_key": "PRIVATE", "public_key": "ssh-ed25519 AAAA"}
-        return f"{args.name}-id", answers
+        is_droplet = args.typ == DIGITALOCEAN + "droplet:Droplet"
+        return str(len(self.made)) if is_droplet else f"{args.name}-id", answers
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        if args.token == DIGITALOCEAN + "getVpc:getVpc":
+            return {"id": args.args["id"], "region": "fra1", "ipRange": "10.77.0.0/20"}
+        if args.token == DIGITALOCEAN + "getProject:getProject":
+            return {"id": f"id-of-{args.args['name']}"}
+        if args.token == DIGITALOCEAN + "getDomains:getDomains":
+            return {"id": "1", "domains": [{"name": "example.com"}, {"name": "k8s.example.com"}]}
         assert args.token == DIGITALOCEAN + "getDatabaseCa:getDatabaseCa"
         return {"id": "1", "clusterId": args.args["clusterId"], "certificate": "CA"}
 
@@ -273,3 +282,66 @@ def test_an_external_datastore_is_told_to_servers_as_a_secret_and_nothing_is_mad
     assert outputs["datastore"] == {"engine": "external", "version": None, "host": None}
     assert "endpoint-secret" not in repr(outputs)
     assert not [name for name, made in cloud.made.items() if "endpoint-secret" in repr(made.inputs)]
+
+
+VPC_ID = "5a4981aa-9653-4bd1-bef5-d6bff52042e4"
+
+
+def test_a_vpc_that_is_there_is_joined_and_its_range_is_what_firewalls_let_in() -> None:
+    cloud, _ = up(vpcId=VPC_ID)
+    assert not cloud.of("Vpc")
+    assert {droplet["vpcUuid"] for droplet in cloud.of("Droplet").values()} == {VPC_ID}
+    (balancer,) = cloud.of("LoadBalancer").values()
+    assert balancer["vpcUuid"] == VPC_ID
+    assert ("tcp", "6443", ("10.77.0.0/20",)) in inbound(cloud, "k3s-servers")
+
+
+def test_a_project_that_is_there_is_joined() -> None:
+    cloud, _ = up(projectName="shop")
+    (resources,) = cloud.of("ProjectResources").values()
+    assert resources["project"] == "id-of-shop"
+    assert not [project for project in cloud.of("Project").values() if "name" in project]
+
+
+def test_a_reserved_address_is_the_api_s_and_is_in_the_certificates() -> None:
+    cloud, outputs = up(topology="single-node", reservedIp="auto")
+    assert outputs["apiEndpoint"] == "https://203.0.113.200:6443"
+    (reserved,) = cloud.of("ReservedIp").values()
+    assert reserved["region"] == "fra1"
+    assert "- 203.0.113.200" in secret(cloud.of("Node")["server-0"]["config"])
+    (kubeconfig,) = cloud.of("Kubeconfig").values()
+    assert kubeconfig["api_address"] == "203.0.113.200"
+
+
+def test_an_address_of_the_account_is_only_assigned() -> None:
+    cloud, outputs = up(topology="single-node", reservedIp="203.0.113.99")
+    assert not cloud.of("ReservedIp")
+    (assignment,) = cloud.of("ReservedIpAssignment").values()
+    assert assignment["ipAddress"] == "203.0.113.99"
+    assert outputs["apiAddress"] == "203.0.113.99"
+
+
+def test_a_name_in_a_domain_of_the_account_gets_a_record_in_the_nearest_one() -> None:
+    cloud, outputs = up(apiDomain="dev.k8s.example.com")
+    (record,) = cloud.of("DnsRecord").values()
+    assert record == {"domain": "k8s.example.com", "type": "A", "name": "dev", "value": "203.0.113.250", "ttl": 60}
+    assert outputs["apiEndpoint"] == "https://dev.k8s.example.com:6443"
+    for server in ("server-0", "server-1"):
+        assert "- dev.k8s.example.com" in secret(cloud.of("Node")[server]["config"])
+    (kubeconfig,) = cloud.of("Kubeconfig").values()
+    assert kubeconfig["api_address"] == "dev.k8s.example.com"
+    assert kubeconfig.get("check_address") is None
+
+
+def test_a_domain_itself_is_its_root_record() -> None:
+    cloud, _ = up(apiDomain="example.com")
+    (record,) = cloud.of("DnsRecord").values()
+    assert (record["domain"], record["name"]) == ("example.com", "@")
+
+
+def test_a_name_in_nobody_s_domain_is_left_to_its_keeper_and_the_api_is_asked_by_its_address() -> None:
+    cloud, outputs = up(apiDomain="api.notexample.com")
+    assert not cloud.of("DnsRecord")
+    (kubeconfig,) = cloud.of("Kubeconfig").values()
+    assert kubeconfig["api_address"] == "api.notexample.com"
+    assert kubeconfig["check_address"] == outputs["apiAddress"] == "203.0.113.250"

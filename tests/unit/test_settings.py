@@ -369,6 +369,33 @@ REFUSED = {
         'k3sServerConfig: `{"kubelet-arg": {"a": 1}}` has for `kubelet-arg` neither a text, a number, true or false, '
         "nor a list of texts.",
     ),
+    "a VPC by its name": (
+        {"vpcId": "my-vpc"},
+        "vpcId: `my-vpc` must be a VPC's id, such as `5a4981aa-9653-4bd1-bef5-d6bff52042e4`: `doctl vpcs list` shows "
+        "them.",
+    ),
+    "a reserved address that is none": (
+        {"topology": "single-node", "reservedIp": "yes"},
+        "reservedIp: `yes` must be `auto`, or an IPv4 address that is reserved in the account, such as `203.0.113.10`.",
+    ),
+    "a reserved address in ha": (
+        {"reservedIp": "auto"},
+        "reservedIp: `auto` is for topology `single-node`; in `ha` the load balancer's address outlives the servers "
+        "anyway. Remove it with `pulumi config rm reservedIp`.",
+    ),
+    "a URL for a name": (
+        {"apiDomain": "https://k3s.example.com"},
+        "apiDomain: `https://k3s.example.com` must be a DNS name in lower case with at least one dot, such as "
+        "`k3s.example.com`.",
+    ),
+    "an address for a name": (
+        {"apiDomain": "203.0.113.9"},
+        "apiDomain: `203.0.113.9` must be a DNS name in lower case with at least one dot, such as `k3s.example.com`.",
+    ),
+    "a merge that is neither yes nor no": (
+        {"kubeconfigMerge": "maybe"},
+        "kubeconfigMerge: `maybe` must be `true` or `false`.",
+    ),
     "a misspelt key": (
         {"toplogy": "ha"},
         "toplogy: there is no such key; did you mean `topology`? Remove it with `pulumi config rm toplogy`.",
@@ -397,3 +424,14 @@ def test_a_private_key_file_is_refused_without_showing_it(tmp_path: Path) -> Non
 def test_all_problems_come_at_once() -> None:
     found = refusals(config(topology="x", region="y", vpcCidr="z"))
     assert [problem.split(":")[0] for problem in found] == ["topology", "region", "vpcCidr"]
+
+
+def test_what_is_there_already_is_left_out_by_default() -> None:
+    settings = parse_settings(config(), stack="dev", folder=CHECKOUT)
+    assert (settings.vpc_id, settings.project_name, settings.reserved_ip, settings.api_domain) == (None,) * 4
+    assert settings.kubeconfig_merge is False
+
+
+def test_the_range_of_a_vpc_that_is_there_is_not_the_stack_s_to_measure() -> None:
+    given = config(vpcId="5a4981aa-9653-4bd1-bef5-d6bff52042e4", vpcCidr="10.10.10.0/28", agentCount=9)
+    assert parse_settings(given, stack="dev", folder=CHECKOUT).agent_count == 9
