@@ -53,6 +53,7 @@ class K3sCluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("k3s:cluster:K3sCluster", name, None, opts)
+        self._name = name
         self._settings = settings
         self._child = pulumi.ResourceOptions(parent=self)
         # Everything is made in this region, and so after what cannot be changed was refused.
@@ -96,7 +97,7 @@ class K3sCluster(pulumi.ComponentResource):
         api_host = pulumi.Output.from_input(settings.api_domain or api_address)
         nodes = self._nodes(pools, api_address, datastore)
         kubeconfig = Kubeconfig(
-            "kubeconfig",
+            self._logical_name("kubeconfig"),
             KubeconfigArgs(
                 host=self._servers[0].public_ip,
                 host_key=self._servers[0].host_key,
@@ -182,7 +183,7 @@ class K3sCluster(pulumi.ComponentResource):
             public_keys=settings.access.public_keys,
             firewalls=self._access.firewalls,
         )
-        return [Machine(f"{kind}-{index}", args, self._child) for index in range(count)]
+        return [Machine(self._logical_name(f"{kind}-{index}"), args, self._child) for index in range(count)]
 
     def _nodes(
         self,
@@ -250,7 +251,7 @@ class K3sCluster(pulumi.ComponentResource):
             at_a_time=settings.roll.max_unavailable_agents,
             health_check=_health_check(settings) if role == "server" else None,
         )
-        return Node(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
+        return Node(self._logical_name(name), args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
     def _datastore_access(
         self, managed: Datastore | None
@@ -285,10 +286,18 @@ class K3sCluster(pulumi.ComponentResource):
             user=datastore.user,
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
-        return [DatastoreGrants("datastore-grants", args, after)]
+        return [DatastoreGrants(self._logical_name("datastore-grants"), args, after)]
 
     def _token(self, name: str) -> pulumi.Output[str]:
-        return random.RandomPassword(name, length=TOKEN_LENGTH, special=False, opts=self._child).result
+        logical_name = self._logical_name(name)
+        return random.RandomPassword(logical_name, length=TOKEN_LENGTH, special=False, opts=self._child).result
+
+    def _logical_name(self, part: str) -> str:
+        """Pulumi's name of a part. URNs do not hold the parent's name, so that two clusters in a program need two.
+
+        The cluster `k3s`, which is this project's own, has had plain names from the beginning, and keeps them.
+        """
+        return part if self._name == "k3s" else f"{self._name}-{part}"
 
 
 def _health_check(settings: ClusterSettings) -> dict[str, int] | None:

@@ -76,7 +76,7 @@ class KubeconfigProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         # Every node comes before the kubeconfig, so it goes only when all of them go after it.
-        roll.cluster_is_going()
+        roll.cluster_is_going(props["private_key"])
         if props.get("merged_into"):
             _unmerge(props)
         _remove(props["path"])

@@ -82,7 +82,8 @@ class NodeProvider(ResourceProvider):
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         progress = progress_of(news["urn"])
         agent = news["role"] == "agent"
-        with roll.turn(news["name"], news["at_a_time"], progress) if agent else nullcontext():
+        turn = roll.turn(news["private_key"], news["name"], news["at_a_time"], progress) if agent else nullcontext()
+        with turn:
             _converge(news, olds)
         return UpdateResult({**news, "ready": True})
 
@@ -91,7 +92,7 @@ class NodeProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         # Nodes that go with their whole cluster go at once: there is nowhere for their pods to move.
-        if not roll.whole_cluster_goes():
+        if not roll.whole_cluster_goes(props["private_key"]):
             _remove_from_cluster(props)
 
 

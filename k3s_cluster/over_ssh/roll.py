@@ -1,12 +1,14 @@
 """How many nodes are changed at a time, and when no more may be.
 
 Pulumi orders servers by their dependencies; agents depend on no other agent, so that they can be made side by side, and
-take turns here when they are changed. All nodes of a run are handled by one process: these are its memory.
+take turns here when they are changed. All nodes of a run are handled by one process: these are its memory. A program
+may have several clusters, told apart by the private key that their nodes are logged in to with.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,38 +16,39 @@ from k3s_cluster.over_ssh.connection import NodeError
 from k3s_cluster.over_ssh.progress import Progress
 
 _turn = threading.Condition()
-_changing: set[str] = set()
-_failed: list[str] = []
-_going = threading.Event()
+_changing: defaultdict[str, set[str]] = defaultdict(set)
+_failed: defaultdict[str, list[str]] = defaultdict(list)
+_going: set[str] = set()
 
 
 @contextmanager
-def turn(name: str, at_a_time: int, progress: Progress) -> Iterator[None]:
+def turn(cluster: str, name: str, at_a_time: int, progress: Progress) -> Iterator[None]:
     """Wait until fewer than `at_a_time` other agents are being changed. NodeError if one has failed: the roll stops."""
     with _turn:
-        while len(_changing) >= at_a_time and not _failed:
+        while len(_changing[cluster]) >= at_a_time and not _failed[cluster]:
             progress("waiting for other agents")
             _turn.wait(timeout=1)
-        if _failed:
-            raise NodeError(f"{name} was left as it is, because {_failed[0]} failed; `pulumi up` continues from there")
-        _changing.add(name)
+        if _failed[cluster]:
+            failed = _failed[cluster][0]
+            raise NodeError(f"{name} was left as it is, because {failed} failed; `pulumi up` continues from there")
+        _changing[cluster].add(name)
     try:
         yield
     except BaseException:
         with _turn:
-            _failed.append(name)
+            _failed[cluster].append(name)
         raise
     finally:
         with _turn:
-            _changing.discard(name)
+            _changing[cluster].discard(name)
             _turn.notify_all()
 
 
-def cluster_is_going() -> None:
-    """From now on nodes go without a drain: their whole cluster goes."""
-    _going.set()
+def cluster_is_going(cluster: str) -> None:
+    """From now on its nodes go without a drain: their whole cluster goes."""
+    _going.add(cluster)
 
 
-def whole_cluster_goes() -> bool:
+def whole_cluster_goes(cluster: str) -> bool:
     """True once the cluster's kubeconfig, which nothing outlives, is being deleted in this run."""
-    return _going.is_set()
+    return cluster in _going

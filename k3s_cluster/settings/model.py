@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Literal
 
 Topology = Literal["single-node", "ha"]
@@ -135,6 +136,18 @@ class ClusterSettings:
     api_domain: str | None
     kubeconfig_path: str
     kubeconfig_merge: bool
+
+    @classmethod
+    def of(cls, name: str, settings: Mapping[str, object] | None = None) -> ClusterSettings:
+        """Settings of the cluster `name` in a program of your own: README's settings, with the same defaults.
+
+        `name` is also the kubeconfig's context, and the `namePrefix` unless another is given. Raises SettingsError
+        with every problem found.
+        """
+        # That module builds this class.
+        from k3s_cluster.settings.parse import settings_of
+
+        return settings_of(name, settings or {}, Path.cwd())
 
     @property
     def server_tag(self) -> str:

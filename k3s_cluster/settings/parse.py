@@ -11,6 +11,7 @@ from typing import TypeVar
 import pulumi
 
 from k3s_cluster.settings import values as rule
+from k3s_cluster.settings.defaults import as_pulumi_holds, defaults
 from k3s_cluster.settings.model import (
     AccessSettings,
     AgentPoolSettings,
@@ -35,9 +36,9 @@ RESERVED_ADDRESSES = 5
 class SettingsError(pulumi.RunError):
     """All that is wrong with the stack's config, a line each; Pulumi shows it without a traceback."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], what: str = "The stack's config") -> None:
         self.problems = tuple(problems)
-        super().__init__("The stack's config cannot be used:\n" + "\n".join(f"  - {p}" for p in problems))
+        super().__init__(f"{what} cannot be used:\n" + "\n".join(f"  - {p}" for p in problems))
 
 
 _RULES: dict[str, Callable[[str], object]] = {
@@ -159,6 +160,16 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
             endpoint, ca = values["datastoreEndpoint"], values["datastoreCa"]
             return ExternalDatastoreSettings(str(endpoint), str(ca) if ca else None)
     return SqliteDatastoreSettings()
+
+
+def settings_of(name: str, settings: Mapping[str, object], folder: Path) -> ClusterSettings:
+    """What ClusterSettings.of gives: `settings` as Python values, over the defaults."""
+    given = {key: as_pulumi_holds(value) for key, value in {"namePrefix": name, **settings}.items()}
+    try:
+        # How a program keeps its secrets is its own affair; from here on they are secrets of the stack.
+        return parse_settings({**defaults(), **given}, stack=name, folder=folder, secrets=SECRET_KEYS)
+    except SettingsError as error:
+        raise SettingsError(list(error.problems), f"The settings of the cluster `{name}`") from None
 
 
 def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:

@@ -28,7 +28,7 @@ def test_no_more_than_allowed_are_changed_at_a_time() -> None:
 
     def change(name: str) -> None:
         nonlocal now, most
-        with roll.turn(name, 2, silent):
+        with roll.turn("blue", name, 2, silent):
             with lock:
                 now += 1
                 most = max(most, now)
@@ -46,16 +46,27 @@ def test_no_more_than_allowed_are_changed_at_a_time() -> None:
 
 
 def test_a_failure_stops_those_that_wait() -> None:
-    with pytest.raises(ValueError, match="broken"), roll.turn("agent-0", 1, silent):
+    with pytest.raises(ValueError, match="broken"), roll.turn("blue", "agent-0", 1, silent):
         raise ValueError("broken")
     with (
         pytest.raises(NodeError, match="agent-1 was left as it is, because agent-0 failed"),
-        roll.turn("agent-1", 1, silent),
+        roll.turn("blue", "agent-1", 1, silent),
     ):
         pytest.fail("agent-1 was touched")
 
 
 def test_a_cluster_goes_only_when_it_is_said() -> None:
-    assert not roll.whole_cluster_goes()
-    roll.cluster_is_going()
-    assert roll.whole_cluster_goes()
+    assert not roll.whole_cluster_goes("blue")
+    roll.cluster_is_going("blue")
+    assert roll.whole_cluster_goes("blue")
+
+
+def test_what_one_cluster_does_is_nothing_to_another() -> None:
+    with pytest.raises(ValueError, match="broken"), roll.turn("blue", "agent-0", 1, silent):
+        raise ValueError("broken")
+    roll.cluster_is_going("blue")
+    touched = []
+    with roll.turn("green", "agent-0", 1, silent):
+        touched.append("agent-0")
+    assert touched == ["agent-0"]
+    assert not roll.whole_cluster_goes("green")
