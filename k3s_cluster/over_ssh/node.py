@@ -107,13 +107,14 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
     """
     progress = progress_of(props["urn"])
     role: Role = props["role"]
+    began = time.monotonic()
     with ExitStack() as stack:
         node = stack.enter_context(connect(_target(props, props), progress))
         wait_for_first_boot(node, progress)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
-        if olds and k3s_service.installed_version(node) != props["k3s_version"]:
-            _drain_for_upgrade(props, stack, node, progress)
+        upgraded = bool(olds) and k3s_service.installed_version(node) != props["k3s_version"]
+        drained_for = _drain_for_upgrade(props, stack, node, progress) if upgraded else 0.0
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
         changed = k3s_service.write_config(node, props["config"], props.get("datastore_ca")) or changed
         out_since = time.monotonic()
@@ -128,6 +129,9 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         scheduling.uncordon(server, props["name"])
         if props.get("health_check"):
             _back_into_rotation(props["health_check"], node, time.monotonic() - out_since, progress)
+    if upgraded:
+        took = time.monotonic() - began
+        tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
 
 
 def _back_into_rotation(check: dict[str, Any], server: Connection, out_for: float, progress: Progress) -> None:
@@ -138,17 +142,18 @@ def _back_into_rotation(check: dict[str, Any], server: Connection, out_for: floa
     rotation.wait(wait, "waiting for the load balancer's health checks", progress)
 
 
-def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> None:
-    """Empty the node before its K3s is exchanged, if another node can take its pods.
+def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> float:
+    """Empty the node before its K3s is exchanged, if another node can take its pods. Seconds that pods took to move.
 
     NodeError if they do not move in time: the node is left as it was, and the roll stops.
     """
     name, timeout = props["name"], int(props["drain_timeout"])
     server = _server_to_ask(props, node, stack, progress)
     if scheduling.get_node(server, name) is None or not scheduling.others_can_take_pods(server, name):
-        return
+        return 0.0
     progress("draining")
     scheduling.cordon(server, name)
+    began = time.monotonic()
     try:
         scheduling.drain(server, name, timeout)
     except NodeError as error:
@@ -157,6 +162,7 @@ def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection
             f"{name} could not be drained within drainTimeout ({timeout} s), and was left as it was. Look at its "
             f"PodDisruptionBudgets: `kubectl get pdb -A`. kubectl said:\n{error}"
         ) from None
+    return time.monotonic() - began
 
 
 def _observe(props: dict[str, Any]) -> dict[str, Any]:
