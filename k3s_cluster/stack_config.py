@@ -11,35 +11,51 @@ from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 
 from k3s_cluster import kubeconfig_file
+from k3s_cluster.account.client import Credentials
 from k3s_cluster.kubeconfig import KubeconfigError, owner_of
 from k3s_cluster.settings import ClusterSettings, parse_settings
 
-#: Where the DigitalOcean provider looks for a token (pulumi.com/registry/packages/digitalocean).
+#: Where the DigitalOcean provider looks for a token and for the API (pulumi.com/registry/packages/digitalocean).
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
+ENDPOINT_VARIABLE = "DIGITALOCEAN_API_URL"
+ENDPOINT = "https://api.digitalocean.com"
 
 
 def stack_settings() -> ClusterSettings:
     """The settings of the current stack. Raises SettingsError, which Pulumi shows without a traceback."""
-    config = {**get_config_env(), **CONFIG.get()}
-    own = _own(config, pulumi.get_project())
+    own = _own(_config(), pulumi.get_project())
     secrets = {key for key in own if is_config_secret(f"{pulumi.get_project()}:{key}")}
     settings = parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
     if settings.kubeconfig_merge:
         require_place_for_context(settings)
-    if not pulumi.runtime.is_dry_run():
-        require_token(config, os.environ)
     return settings
 
 
-def require_token(config: Mapping[str, str], environment: Mapping[str, str]) -> None:
-    """Raise RunError if nothing can be created for want of a token. A preview does without."""
-    if "digitalocean:token" in config or any(environment.get(variable) for variable in TOKEN_VARIABLES):
-        return
-    raise pulumi.RunError(
-        "There is no DigitalOcean token. With an account: make one under API > Tokens, and "
-        "`export DIGITALOCEAN_TOKEN=...`. Without: `make demo` brings up a cloud on this machine, and "
-        "`bin/local pulumi up` uses it."
-    )
+def stack_credentials() -> Credentials | None:
+    """What the provider will ask the API with. None without a token; RunError, too, where something is to be made."""
+    found = credentials(_config(), os.environ)
+    if found is None and not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(
+            "There is no DigitalOcean token. With an account: make one under API > Tokens, and "
+            "`export DIGITALOCEAN_TOKEN=...`. Without: `make demo` brings up a cloud on this machine, and "
+            "`bin/local pulumi up` uses it."
+        )
+    return found
+
+
+def credentials(config: Mapping[str, str], environment: Mapping[str, str]) -> Credentials | None:
+    """The token and the API's address in a stack's config, or else in the environment; None without a token."""
+    endpoint = config.get("digitalocean:apiEndpoint") or environment.get(ENDPOINT_VARIABLE) or ENDPOINT
+    if token := config.get("digitalocean:token"):
+        return Credentials(endpoint, token, "the config's digitalocean:token")
+    for variable in TOKEN_VARIABLES:
+        if token := environment.get(variable):
+            return Credentials(endpoint, token, variable)
+    return None
+
+
+def _config() -> dict[str, str]:
+    return {**get_config_env(), **CONFIG.get()}
 
 
 def require_place_for_context(settings: ClusterSettings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -109,7 +110,7 @@ class ClusterSettings:
     """One cluster, as its stack's config asks for it. `load_balancer` is None on a single node.
 
     `project_name` and `vpc_id` are of what is there already, None for parts of the stack's own; `vpc_cidr` is the own
-    VPC's. `reserved_ip` is `auto`, an address, or None.
+    VPC's. `reserved_ip` is `auto`, an address, or None. `cost_limit` is in USD a month, or None.
     """
 
     stack: str
@@ -136,6 +137,7 @@ class ClusterSettings:
     api_domain: str | None
     kubeconfig_path: str
     kubeconfig_merge: bool
+    cost_limit: Decimal | None
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, object] | None = None) -> ClusterSettings:

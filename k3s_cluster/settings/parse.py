@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
@@ -89,6 +90,7 @@ _RULES: dict[str, Callable[[str], object]] = {
     "reservedIp": rule.optional(rule.reserved_address),
     "apiDomain": rule.optional(rule.domain_name),
     "kubeconfigMerge": rule.yes_or_no,
+    "costLimit": rule.money,
 }
 
 KEYS = (*_RULES, "kubeconfigPath")
@@ -228,6 +230,7 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         api_domain=optional("apiDomain"),
         kubeconfig_path=value("kubeconfigPath", str),
         kubeconfig_merge=value("kubeconfigMerge", bool),
+        cost_limit=value("costLimit", Decimal) if values["costLimit"] is not None else None,
     )
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
@@ -105,6 +106,14 @@ def yes_or_no(raw: str) -> bool:
     if raw not in ("true", "false"):
         raise Refused("must be `true` or `false`")
     return raw == "true"
+
+
+def money(raw: str) -> Decimal | None:
+    if raw == "none":
+        return None
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,2})?", raw) or Decimal(raw) == 0:
+        raise Refused("must be an amount of USD above zero, such as `100` or `99.50`, or `none`")
+    return Decimal(raw)
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

@@ -12,7 +12,7 @@ from flask import Flask, Response, g, make_response, request
 from werkzeug.exceptions import HTTPException
 
 from local_cloud.api import control
-from local_cloud.api.answers import ApiError, error_response
+from local_cloud.api.answers import ApiError, error_response, forbidden
 from local_cloud.api.cloud import EXTENSION, Cloud, the_cloud, wait_for_unfinished
 from local_cloud.api.durations import Durations
 from local_cloud.api.faults import Fault, Faults
@@ -32,6 +32,7 @@ from local_cloud.api.resources import (
     sizes,
     ssh_keys,
     tags,
+    tokens,
     volumes,
     vpcs,
 )
@@ -57,6 +58,7 @@ RESOURCES = (
     sizes,
     ssh_keys,
     tags,
+    tokens,
     volumes,
     vpcs,
 )
@@ -138,12 +140,15 @@ def _before() -> Response | None:
             return error_response(ApiError(401, "unauthorized", f"{control.KEY_HEADER} is missing or wrong."))
         return None
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    known = scheme.lower() == "bearer" and token.startswith("dop_v1_") and cloud.store.knows_token(token)
-    g.allowance = cloud.rate_limit.count(token if known else "")
-    if not known:
+    well_formed = scheme.lower() == "bearer" and token.startswith("dop_v1_")
+    g.scopes = cloud.store.token_scopes(token) if well_formed else ()
+    g.allowance = cloud.rate_limit.count(token if g.scopes else "")
+    if not g.scopes:
         return error_response(ApiError(401, "unauthorized", "Unable to authenticate you"))
     if not g.allowance.allowed:
         return error_response(ApiError(429, "too_many_requests", "API Rate limit exceeded."))
+    if request.method not in ("GET", "HEAD") and "write" not in g.scopes:
+        return error_response(forbidden("You do not have access for the attempted action."))
     g.fault = cloud.faults.strike(request.method, request.path)
     return _strike(g.fault) if g.fault is not None and g.fault.when == "before" else None
 

@@ -49,6 +49,17 @@ def wait_until_idle() -> Response:
     return answer({"idle": the_cloud().work.idle(min(timeout, 600.0))})
 
 
+@routes.put("/tokens")
+def set_token() -> Response:
+    """Let `token` in, to do what `scopes` say: read, or read and write. Without scopes it is not let in any more."""
+    body = Body.of_request()
+    token, scopes = body.required_text("token"), body.texts("scopes")
+    if not token.startswith("dop_v1_") or any(scope not in ("read", "write") for scope in scopes):
+        raise ApiError(422, "unprocessable_entity", "token must begin with dop_v1_, scopes may hold read and write")
+    the_cloud().store.add_token(token, tuple(scopes))
+    return no_content()
+
+
 @routes.get("/faults")
 def list_faults() -> Response:
     return answer({"faults": [_show(fault) for fault in the_cloud().faults.all()]})

@@ -138,14 +138,15 @@ class Store:
             self._set(f"next_{kind}", str(number + 1))
             return number
 
-    def add_token(self, token: str) -> None:
-        """Let API calls with this token (`dop_v1_...`) in. Only its digest is kept."""
+    def add_token(self, token: str, scopes: tuple[str, ...] = ("read", "write")) -> None:
+        """Let API calls with this token (`dop_v1_...`) in, to do what `scopes` say. Only its digest is kept."""
         with self.held():
-            self._set(f"token_{_digest(token)}", now())
+            self._set(f"token_{_digest(token)}", " ".join(scopes))
 
-    def knows_token(self, token: str) -> bool:
+    def token_scopes(self, token: str) -> tuple[str, ...]:
+        """What the token may do; nothing if it is not known."""
         with self._lock:
-            return self._setting(f"token_{_digest(token)}") is not None
+            return tuple((self._setting(f"token_{_digest(token)}") or "").split())
 
     def set_control_key(self, key: str) -> None:
         """The key that the control API (`/_local/`) asks for. Only its digest is kept."""

@@ -89,3 +89,15 @@ def test_what_is_no_json_object_is_refused(api: Api) -> None:
 def test_unknown_paths_and_methods_answer_in_the_apis_form(api: Api) -> None:
     assert api.call("GET", "/v2/nowhere").get_json()["id"] == "not_found"
     assert api.call("PUT", "/v2/regions").get_json()["id"] == "method_not_allowed"
+
+
+def test_a_token_that_may_only_read_is_told_so_and_changes_nothing(api: Api) -> None:
+    reader = {"Authorization": "Bearer dop_v1_reader"}
+    api.control("PUT", "/tokens", {"token": "dop_v1_reader", "scopes": ["read"]})
+    assert api.call("GET", "/v1/oauth/token/info", headers=reader).get_json()["scopes"] == ["read"]
+    assert api.ok("GET", "/v1/oauth/token/info")["scopes"] == ["read", "write"]
+    refused = api.call("POST", "/v2/tags", {"name": "a"}, headers=reader)
+    assert (refused.status_code, refused.get_json()["id"]) == (403, "forbidden")
+    assert api.call("GET", "/v2/tags", headers=reader).get_json()["tags"] == []
+    api.control("PUT", "/tokens", {"token": "dop_v1_reader", "scopes": []})
+    assert api.call("GET", "/v2/tags", headers=reader).status_code == 401

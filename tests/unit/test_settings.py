@@ -173,8 +173,7 @@ REFUSED_POOLS = {
 @pytest.mark.parametrize(("changes", "message"), REFUSED_POOLS.values(), ids=REFUSED_POOLS.keys())
 def test_refused_pools(changes: dict[str, object], message: str) -> None:
     (problem,) = refusals(config(**changes))
-    assert problem.startswith("agentPools: `")
-    assert problem.endswith(message)
+    assert problem == f"agentPools: `{config(**changes)['agentPools']}` {message}"
 
 
 REFUSED = {
@@ -395,6 +394,14 @@ REFUSED = {
     "a merge that is neither yes nor no": (
         {"kubeconfigMerge": "maybe"},
         "kubeconfigMerge: `maybe` must be `true` or `false`.",
+    ),
+    "a cost limit of nothing": (
+        {"costLimit": 0},
+        "costLimit: `0` must be an amount of USD above zero, such as `100` or `99.50`, or `none`.",
+    ),
+    "a cost limit with a currency": (
+        {"costLimit": "$100"},
+        "costLimit: `$100` must be an amount of USD above zero, such as `100` or `99.50`, or `none`.",
     ),
     "a misspelt key": (
         {"toplogy": "ha"},

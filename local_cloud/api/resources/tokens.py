@@ -1,0 +1,25 @@
+"""What a token may do, as DigitalOcean's control panel tells doctl (github.com/digitalocean/doctl, do/oauth.go).
+
+Tokens here may read, or read and write; scopes for single kinds of things are not made.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from local_cloud.api.answers import answer
+
+routes = Blueprint("tokens", __name__)
+
+
+@routes.get("/v1/oauth/token/info")
+def show() -> Response:
+    return answer(
+        {
+            "resource_owner_id": 1,
+            "scopes": list(g.scopes),
+            "expires_in_seconds": 0,
+            "application": {"uid": ""},
+            "created_at": 0,
+        }
+    )

@@ -1,0 +1,293 @@
+"""Preflight: what an account refuses, in one exact line each, and what it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+import pytest
+
+from k3s_cluster.account.facts import Account, Database, DatabaseOffer, Vpc
+from k3s_cluster.account.preflight import needed_scopes, problems
+from k3s_cluster.settings import ClusterSettings, parse_settings
+from tests.unit.accounts import ACCOUNT, FINGERPRINT, HERE, LAYOUTS, with_cluster
+from tests.unit.stack_files import CHECKOUT, config
+
+POOL = {"name": "big", "count": 1, "size": "s-4vcpu-8gb"}
+
+
+def settings(**changes: object) -> ClusterSettings:
+    return parse_settings(config(**changes), stack="dev", folder=CHECKOUT)
+
+
+@pytest.mark.parametrize("topology", ["ha", "single-node"])
+def test_the_defaults_can_be_made(topology: str) -> None:
+    assert problems(settings(topology=topology), ACCOUNT) == []
+
+
+REFUSED: dict[str, tuple[dict[str, object], Account, str]] = {
+    "a token that may only read": (
+        {},
+        replace(ACCOUNT, scopes=("read",)),
+        "token: may only read, and this stack is to be made with it; make a token with full access, or with custom "
+        "scopes, under API > Tokens, and set it as DIGITALOCEAN_TOKEN.",
+    ),
+    "a token without some scopes": (
+        {},
+        replace(ACCOUNT, scopes=tuple(set(needed_scopes(settings())) - {"vpc:create", "database:create"})),
+        "token: lacks the scopes `database:create`, `vpc:create`, which this stack needs; add them under API > Tokens, "
+        "or use a token with full access.",
+    ),
+    "a locked account": (
+        {},
+        replace(ACCOUNT, locked=True),
+        "account: is locked, so that nothing can be made in it; DigitalOcean's support can say why.",
+    ),
+    "a region that does not exist": (
+        {"region": "fra9"},
+        ACCOUNT,
+        "region: `fra9` is no region of DigitalOcean; the nearest are `fra1`, `ams3` and `nyc3`.",
+    ),
+    "a region that is full": (
+        {"region": "ams2"},
+        ACCOUNT,
+        "region: `ams2` takes no new droplets; the nearest are `ams3`, `fra1` and `nyc3`.",
+    ),
+    "a server size that does not exist": (
+        {"serverSize": "s-2vcpu-5gb"},
+        ACCOUNT,
+        "serverSize: `s-2vcpu-5gb` is no droplet size of DigitalOcean; "
+        "the nearest are `s-2vcpu-4gb`, `s-4vcpu-8gb` and `s-1vcpu-2gb`.",
+    ),
+    "a server size that is no longer offered": (
+        {"serverSize": "4gb"},
+        ACCOUNT,
+        "serverSize: `4gb` is no longer offered; the nearest are `s-2vcpu-4gb-amd`, `s-2vcpu-4gb` and `s-1vcpu-2gb`.",
+    ),
+    "an agent size of another region": (
+        {"agentSize": "c-2"},
+        ACCOUNT,
+        "agentSize: `c-2` is not offered in fra1; the nearest are `s-2vcpu-4gb-amd`, `s-2vcpu-4gb` and `s-1vcpu-2gb`.",
+    ),
+    "a pool's size that does not exist": (
+        {"agentPools": [POOL, {**POOL, "name": "small", "size": "s-1vcpu-3gb"}]},
+        ACCOUNT,
+        "agentPools[1].size: `s-1vcpu-3gb` is no droplet size of DigitalOcean; "
+        "the nearest are `s-1vcpu-2gb`, `s-4vcpu-8gb` and `s-2vcpu-4gb`.",
+    ),
+    "a disk too small for the image": (
+        {"image": "large-x64", "agentSize": "s-2vcpu-4gb", "serverSize": "s-1vcpu-2gb"},
+        ACCOUNT,
+        "serverSize: `s-1vcpu-2gb` has a disk of 50 GB, and the image `large-x64` needs 60 GB; choose a larger size.",
+    ),
+    "an image that does not exist": (
+        {"image": "ubuntu-24-40-x64"},
+        ACCOUNT,
+        "image: `ubuntu-24-40-x64` is no image in this account; "
+        "the nearest are `ubuntu-24-04-x64`, `ubuntu-22-04-x64` and `debian-12-x64`.",
+    ),
+    "a retired image": (
+        {"image": "ubuntu-20-04-x64"},
+        ACCOUNT,
+        "image: `ubuntu-20-04-x64` is retired: no droplet can be made of it; "
+        "the nearest are `ubuntu-24-04-x64`, `ubuntu-22-04-x64` and `debian-12-x64`.",
+    ),
+    "an image of another region": (
+        {"image": "debian-13-x64"},
+        ACCOUNT,
+        "image: `debian-13-x64` is not offered in fra1; "
+        "the nearest are `debian-12-x64`, `ubuntu-24-04-x64` and `ubuntu-22-04-x64`.",
+    ),
+    "a pool's retired image": (
+        {"agentPools": [{**POOL, "image": "ubuntu-20-04-x64"}]},
+        ACCOUNT,
+        "agentPools[0].image: `ubuntu-20-04-x64` is retired: no droplet can be made of it; "
+        "the nearest are `ubuntu-24-04-x64`, `ubuntu-22-04-x64` and `debian-12-x64`.",
+    ),
+    "an engine that is not offered": (
+        {"datastoreEngine": "mysql", "datastoreVersion": "8"},
+        ACCOUNT,
+        "datastoreEngine: `mysql` is not offered; the nearest are `redis` and `pg`.",
+    ),
+    "an engine of other regions": (
+        {},
+        replace(ACCOUNT, database_offers={"pg": DatabaseOffer(("nyc3", "ams3"), ("17",), LAYOUTS)}),
+        "region: `fra1` has no managed databases of engine `pg`; the nearest are `ams3` and `nyc3`.",
+    ),
+    "a database version that is not offered": (
+        {"datastoreVersion": "11"},
+        ACCOUNT,
+        "datastoreVersion: `11` of engine `pg` is not offered; choose `18`, `17` or `16`.",
+    ),
+    "a database size that does not exist": (
+        {"datastoreSize": "db-s-1vcpu-3gb"},
+        ACCOUNT,
+        "datastoreSize: `db-s-1vcpu-3gb` is no database size for engine `pg`; "
+        "the nearest are `db-s-1vcpu-2gb` and `db-s-1vcpu-1gb`.",
+    ),
+    "standbys of a size that takes none": (
+        {"datastoreNodes": 2},
+        ACCOUNT,
+        "datastoreNodes: `2` is not offered with the size `db-s-1vcpu-1gb`, which takes `1`; "
+        "the nearest size for it is `db-s-1vcpu-2gb`.",
+    ),
+    "a range that another VPC has": (
+        {"vpcCidr": "10.20.4.0/24"},
+        ACCOUNT,
+        "vpcCidr: `10.20.4.0/24` overlaps 10.20.0.0/20 of the VPC `default-fra1` in fra1; "
+        "free are `10.20.16.0/24`, `10.20.17.0/24` and `10.20.18.0/24`.",
+    ),
+    "a range that a VPC of another region has": (
+        {"vpcCidr": "10.10.11.0/24"},
+        ACCOUNT,
+        "vpcCidr: `10.10.11.0/24` overlaps 10.10.11.0/24 of the VPC `default-nyc3` in nyc3; "
+        "free are `10.10.12.0/24`, `10.10.13.0/24` and `10.10.14.0/24`.",
+    ),
+    "a range that holds two VPCs": (
+        {"vpcCidr": "10.10.0.0/16"},
+        replace(
+            ACCOUNT,
+            vpcs=(
+                Vpc("1", "one", "fra1", IPv4Network("10.10.1.0/24")),
+                Vpc("2", "two", "ams3", IPv4Network("10.10.2.0/24")),
+            ),
+        ),
+        "vpcCidr: `10.10.0.0/16` overlaps 10.10.1.0/24 of the VPC `one` in fra1, 10.10.2.0/24 of the VPC `two` in "
+        "ams3; free are `10.11.0.0/16`, `10.12.0.0/16` and `10.13.0.0/16`.",
+    ),
+    "the last range of its block": (
+        {"vpcCidr": "192.168.255.0/24"},
+        replace(ACCOUNT, vpcs=(Vpc("1", "one", "fra1", IPv4Network("192.168.255.0/24")),)),
+        "vpcCidr: `192.168.255.0/24` overlaps 192.168.255.0/24 of the VPC `one` in fra1; "
+        "free are `192.168.0.0/24`, `192.168.1.0/24` and `192.168.2.0/24`.",
+    ),
+    "a VPC that does not exist": (
+        {"vpcId": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"},
+        ACCOUNT,
+        "vpcId: `5a4981aa-9653-4bd1-bef5-d6bff52042e4` is no VPC of this account; "
+        "in fra1 there is `vpc-of-fra1` (`default-fra1`, 10.20.0.0/20).",
+    ),
+    "a VPC, where the region has none": (
+        {"vpcId": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"},
+        replace(ACCOUNT, vpcs=()),
+        "vpcId: `5a4981aa-9653-4bd1-bef5-d6bff52042e4` is no VPC of this account; "
+        "there is none in fra1; remove vpcId, and the stack makes one.",
+    ),
+    "a project that does not exist": (
+        {"projectName": "plattform"},
+        ACCOUNT,
+        "projectName: `plattform` is no project of this account; the nearest are `platform` and `k3s-cluster`.",
+    ),
+    "a reserved address that does not exist": (
+        {"topology": "single-node", "reservedIp": "192.0.2.9"},
+        ACCOUNT,
+        "reservedIp: `192.0.2.9` is no reserved address of this account; choose `192.0.2.7` or `auto`.",
+    ),
+    "a reserved address of another region": (
+        {"topology": "single-node", "reservedIp": "192.0.2.8"},
+        ACCOUNT,
+        "reservedIp: `192.0.2.8` is in nyc3, and region is `fra1`; choose `192.0.2.7` or `auto`.",
+    ),
+    "more agents than the account may have droplets": (
+        {"agentCount": 8},
+        ACCOUNT,
+        "agentCount: this stack needs 10 more droplets, and the account, which has 1, may have 10 in all; ask for "
+        "fewer nodes, destroy what is not needed, or have the limit raised under Settings > Resource Limits.",
+    ),
+    "one agent more than the account may have droplets": (
+        {"agentCount": 8},
+        with_cluster(agents=7),
+        "agentCount: this stack needs 1 more droplet, and the account, which has 10, may have 10 in all; ask for "
+        "fewer nodes, destroy what is not needed, or have the limit raised under Settings > Resource Limits.",
+    ),
+    "a droplet where the account may have none": (
+        {"topology": "single-node"},
+        replace(ACCOUNT, droplet_limit=1),
+        "serverCount: this stack needs 1 more droplet, and the account, which has 1, may have 1 in all; ask for fewer "
+        "nodes, destroy what is not needed, or have the limit raised under Settings > Resource Limits.",
+    ),
+    "a key that does not exist": (
+        {"sshKeys": ["laptob"]},
+        ACCOUNT,
+        "sshKeys: `laptob` is neither the name nor the fingerprint of a key in the account; "
+        "the nearest are `laptop` and `twice`.",
+    ),
+    "a key in an account without keys": (
+        {"sshKeys": ["laptop"]},
+        replace(ACCOUNT, ssh_keys=()),
+        "sshKeys: `laptop` is neither the name nor the fingerprint of a key in the account; "
+        "the account has none; give the path of a public key file.",
+    ),
+    "a name that two keys have": (
+        {"sshKeys": ["twice"]},
+        ACCOUNT,
+        "sshKeys: `twice` is the name of 2 keys in the account; choose `aa:bb` or `cc:dd`.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "account", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(changes: dict[str, object], account: Account, message: str) -> None:
+    assert problems(settings(**changes), account) == [message]
+
+
+def test_all_problems_come_at_once() -> None:
+    wrong = settings(serverSize="huge-1", image="ubuntu-20-04-x64", datastoreVersion="11", sshKeys=["nobody"])
+    found = problems(wrong, replace(ACCOUNT, scopes=("read",)))
+    keys = [problem.split(":")[0] for problem in found]
+    assert keys == ["token", "image", "serverSize", "datastoreVersion", "sshKeys"]
+
+
+def test_what_is_not_known_is_not_held_against_the_plan() -> None:
+    assert (
+        problems(settings(sshKeys=["laptop"], projectName="x", vpcId="5a4981aa-9653-4bd1-bef5-d6bff52042e4"), Account())
+        == []
+    )
+
+
+def test_keys_are_found_by_name_and_by_fingerprint() -> None:
+    assert problems(settings(sshKeys=["laptop", FINGERPRINT]), ACCOUNT) == []
+
+
+def test_scopes_for_all_that_is_made_are_enough() -> None:
+    for plan in (settings(), settings(topology="single-node", reservedIp="auto")):
+        assert problems(plan, replace(ACCOUNT, scopes=("account:read", *needed_scopes(plan)))) == []
+
+
+def test_scopes_of_a_form_that_is_not_known_are_not_held_against_the_token() -> None:
+    assert problems(settings(), replace(ACCOUNT, scopes=("admin",))) == []
+
+
+def test_a_later_run_finds_its_own_vpc_and_droplets_in_place() -> None:
+    account = with_cluster(replace(ACCOUNT, droplet_limit=4))
+    own = Vpc("own", "k3s-vpc-01", "fra1", IPv4Network("10.10.10.0/24"))
+    assert problems(settings(), replace(account, vpcs=(own,))) == []
+
+
+def test_what_runs_may_be_of_a_size_or_image_that_is_no_longer_offered() -> None:
+    retired = with_cluster(replace(ACCOUNT, sizes=()), image="")
+    assert problems(settings(image="ubuntu-20-04-x64"), retired) == []
+    one_more = problems(settings(image="ubuntu-20-04-x64", agentCount=2), retired)
+    assert [problem.split(":")[0] for problem in one_more] == ["image", "agentSize"]
+
+
+def test_a_database_that_runs_may_be_of_a_version_that_is_no_longer_offered() -> None:
+    runs = replace(ACCOUNT, databases=(Database("k3s-ext-datastore", "pg", "14", "db-s-1vcpu-1gb", 1),))
+    assert problems(settings(datastoreVersion="14"), runs) == []
+    assert problems(settings(datastoreVersion="13"), runs) != []
+
+
+def test_another_image_is_looked_at_before_droplets_are_replaced() -> None:
+    (problem,) = problems(settings(image="ubuntu-20-04-x64"), with_cluster())
+    assert problem.startswith("image: `ubuntu-20-04-x64` is retired")
+
+
+def test_a_database_is_no_matter_where_the_state_is_elsewhere() -> None:
+    etcd = settings(datastoreEngine="etcd", serverCount=3, datastoreVersion="11")
+    assert problems(etcd, replace(ACCOUNT, database_offers={})) == []
+    assert "database:create" not in needed_scopes(etcd)
+
+
+def test_sizes_that_no_node_has_are_not_looked_at() -> None:
+    assert problems(settings(agentCount=0, agentSize="no-such-size"), ACCOUNT) == []
+    assert set(HERE) == {"fra1", "ams3"}
