@@ -18,6 +18,8 @@ from local_cloud.machine_room import DropletSpec, MachineRoomError
 from local_cloud.machines import records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import Machine
+from local_cloud.network import cuts
+from local_cloud.real_machine_room import database_addresses
 
 LOGS = {"daemon": lifecycle.DAEMON_LOG, "dns": paths.CLOUD / "log" / "dns.log"}
 
@@ -98,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
         faults.add_parser(name, help=text).add_argument(
             "database", nargs="?", help="id; may be left out for the only one"
         )
+    for name, text in (("cut", "let nothing pass between a machine and a database"), ("mend", "let it pass again")):
+        between = faults.add_parser(name, help=text)
+        between.add_argument("droplet", help="name or id")
+        between.add_argument("database", nargs="?", help="id; may be left out for the only one")
     api = faults.add_parser("api", help="let calls of the API fail")
     api.add_argument("--method", default=".*", help="regular expression; every method by default")
     api.add_argument("--path", default=".*", help="regular expression; every path by default")
@@ -144,6 +150,10 @@ def _fault(options: argparse.Namespace) -> None:
             Cluster(_database(options.database)).stop()
         case "start-database":
             Cluster(_database(options.database)).start()
+        case "cut" | "mend":
+            spec = _droplet(options.droplet)
+            between = cuts.cut if options.fault == "cut" else cuts.mend
+            between((spec.public_ip, spec.private_ip), database_addresses(_database(options.database)))
         case "api":
             _api_fault(options.method, options.path, options.status, options.times)
         case "lift":

@@ -24,7 +24,7 @@ from local_cloud.machine_room import (
 from local_cloud.machines import records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import Machine, TrustedAuthority
-from local_cloud.network import firewall, resolver
+from local_cloud.network import cuts, firewall, resolver
 
 #: Hosts of the internet that droplets may ask for.
 DOWNLOAD_HOSTS = ("get.k3s.io",)
@@ -62,7 +62,10 @@ class RealMachineRoom:
 
     def destroy_droplet(self, droplet_id: int) -> None:
         with self._locks[droplet_id]:
+            spec = records.load(droplet_id)
             Machine(droplet_id).destroy()
+            if spec is not None:
+                cuts.forget((spec.public_ip, spec.private_ip))
 
     def droplet_is_on(self, droplet_id: int) -> bool:
         return Machine(droplet_id).is_on()
@@ -81,7 +84,9 @@ class RealMachineRoom:
 
     def destroy_database(self, database_id: str) -> None:
         with self._locks[database_id]:
+            gone = database_addresses(database_id)
             Cluster(database_id).destroy()
+            cuts.forget(gone)
         self.serve_names()
 
     def ensure_load_balancer(self, spec: LoadBalancerSpec) -> None:
@@ -109,6 +114,12 @@ class RealMachineRoom:
         if not machine.exists():
             raise MachineRoomError(f"there is no machine of droplet {droplet_id}")
         return machine
+
+
+def database_addresses(database_id: str) -> tuple[IPv4Address, ...]:
+    """The database's public and private address; none while it is being made."""
+    file = DATABASES / database_id / "names.json"
+    return tuple(IPv4Address(text) for text in json.loads(file.read_text()).values()) if file.exists() else ()
 
 
 def droplet_at(address: IPv4Address) -> DropletSpec | None:

@@ -13,7 +13,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
-from k3s_cluster.over_ssh import k3s_service, roll, rotation, scheduling
+from k3s_cluster.over_ssh import api_watch, k3s_service, roll, rotation, scheduling
 from k3s_cluster.over_ssh.connection import Connection, NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
@@ -128,6 +128,7 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         scheduling.mark(server, props["name"], props["droplet_id"], props["labels"], props["taints"], before)
         scheduling.uncordon(server, props["name"])
         if props.get("health_check"):
+            api_watch.install(node)
             _back_into_rotation(props["health_check"], node, time.monotonic() - out_since, progress)
     if upgraded:
         took = time.monotonic() - began

@@ -89,6 +89,19 @@ class Stack:
     def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.pulumi("up", "--yes", "--skip-preview", *arguments, check=check)
 
+    def start_up(self) -> subprocess.Popen[str]:
+        """`pulumi up`, under way, in a process group of its own; its output can be read when it has ended."""
+        return subprocess.Popen(
+            [LOCAL, "pulumi", "--non-interactive", "up", "--yes", "--skip-preview"],
+            cwd=CHECKOUT,
+            env={**os.environ, "PULUMI_STACK": self.name},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.pulumi("preview", *arguments, check=check)
 
@@ -99,9 +112,10 @@ class Stack:
         outputs: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets").stdout)
         return outputs
 
-    def kubectl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def kubectl(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """kubectl as a person runs it: through the load balancer or the droplet's address, with the kubeconfig."""
-        return run(LOCAL, "kubectl", "--request-timeout=10s", *arguments, check=check, PULUMI_STACK=self.name)
+        command = (LOCAL, "kubectl", "--request-timeout=10s", *arguments)
+        return run(*command, check=check, stdin=stdin, PULUMI_STACK=self.name)
 
     def nodes(self) -> dict[str, bool]:
         """Every node's name, and whether it is Ready."""

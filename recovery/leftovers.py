@@ -1,0 +1,188 @@
+"""What an interrupted run left in the account: pure, from the state, the plan and what the account has.
+
+Pulumi writes down a resource after the cloud has made it. A run that is killed in between, or that lost the answer,
+leaves something that no state knows; the next run would make it twice, or be refused because its name is taken.
+Nothing can depend on such a leftover, because Pulumi had not gone on from there: it can be removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+#: This machine's clock and the cloud's may differ by so much.
+CLOCKS_DIFFER = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource as Pulumi types it and as the API lists it. Where in a list are items, ids, and names.
+
+    `same` names pairs of an input in Pulumi and a field in the API that must be equal. `path` may hold `{clusterId}`.
+    `order` says when it is removed: what is in use goes after its user.
+    """
+
+    token: str
+    said: str
+    path: str
+    items: str
+    order: int
+    id_field: str = "id"
+    same: tuple[tuple[str, str], ...] = (("name", "name"),)
+
+
+#: Source: docs.digitalocean.com/reference/api. Making a tag that is there is no error there, so tags cannot be in the
+#: way; nor can a database's firewall, which is replaced as a whole.
+KINDS = (
+    Kind("digitalocean:index/droplet:Droplet", "droplet", "/v2/droplets", "droplets", 0),
+    Kind("digitalocean:index/loadBalancer:LoadBalancer", "load balancer", "/v2/load_balancers", "load_balancers", 0),
+    Kind(
+        "digitalocean:index/databaseUser:DatabaseUser",
+        "database user",
+        "/v2/databases/{clusterId}/users",
+        "users",
+        0,
+        id_field="name",
+    ),
+    Kind(
+        "digitalocean:index/databaseDb:DatabaseDb",
+        "database in a cluster",
+        "/v2/databases/{clusterId}/dbs",
+        "dbs",
+        0,
+        id_field="name",
+    ),
+    Kind("digitalocean:index/databaseCluster:DatabaseCluster", "database cluster", "/v2/databases", "databases", 1),
+    Kind("digitalocean:index/firewall:Firewall", "firewall", "/v2/firewalls", "firewalls", 1),
+    Kind("digitalocean:index/project:Project", "project", "/v2/projects", "projects", 2),
+    # A key is known by what it is: the account takes each key once, whatever its name.
+    Kind(
+        "digitalocean:index/sshKey:SshKey",
+        "SSH key",
+        "/v2/account/keys",
+        "ssh_keys",
+        2,
+        same=(("publicKey", "public_key"),),
+    ),
+    Kind("digitalocean:index/vpc:Vpc", "VPC", "/v2/vpcs", "vpcs", 3),
+)
+_KINDS = {kind.token: kind for kind in KINDS}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A resource of the plan. `path` is where the account lists its kind; `not_before` is when it can have been made.
+
+    `is_new` says that the next `pulumi up` would make it.
+    """
+
+    kind: Kind
+    path: str
+    inputs: Mapping[str, Any]
+    not_before: datetime
+    is_new: bool
+
+    @property
+    def name(self) -> str:
+        return str(self.inputs["name"])
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something in the account that bears the name of the stack's `wanted`, and that the state does not know."""
+
+    wanted: Wanted
+    id: str
+    created: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.wanted.path}/{self.id}"
+
+    def __str__(self) -> str:
+        made = f", made at {self.created}" if self.created else ""
+        return f"{self.wanted.kind.said} {self.wanted.name} ({self.id}{made})"
+
+
+def wanted(state: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Wanted]:
+    """What the stack has or would have, of the kinds that can be left over.
+
+    `state` is what `pulumi stack export` gives, `plan` what `pulumi preview --json` gives.
+    """
+    created = _created(state)
+    found = []
+    for step in plan.get("steps", []):
+        resource = step.get("newState")
+        kind = _KINDS.get(resource["type"]) if resource else None
+        if kind is None or not created:
+            continue
+        inputs = resource["inputs"]
+        parents = {resource.get("parent"), *(resource.get("dependencies") or [])}
+        # It was made after what it depends on: whatever is older is somebody else's.
+        not_before = max((created[urn] for urn in parents if urn in created), default=min(created.values()))
+        compared = [key for key, _ in kind.same]
+        if all(isinstance(inputs.get(key), str) for key in compared) and (
+            "{" not in kind.path or inputs.get("clusterId")
+        ):
+            path = kind.path.format(**inputs)
+            found.append(Wanted(kind, path, inputs, not_before - CLOCKS_DIFFER, "create" in step["op"]))
+    return found
+
+
+def compare(
+    wanted: Iterable[Wanted], state: Mapping[str, Any], account: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> tuple[list[Leftover], list[Leftover]]:
+    """The leftovers, in the order in which they can be removed; and what is in the way but is not of this stack.
+
+    `account` gives the items of each `Wanted.path`.
+    """
+    known = {(resource["type"], str(resource.get("id"))) for resource in _resources(state)}
+    left, foreign = [], []
+    for each in wanted:
+        kind = each.kind
+        for item in account.get(each.path, ()):
+            identifier = str(item[kind.id_field])
+            same = all(_plain(item.get(field)) == _plain(each.inputs[key]) for key, field in kind.same)
+            in_cluster = "{" in kind.path
+            if not same or (kind.token, identifier) in known or (in_cluster and not each.is_new):
+                continue
+            made = str(item.get("created_at") or item.get("created") or "")
+            found = Leftover(each, identifier, made)
+            if made and datetime.fromisoformat(made) < each.not_before:
+                foreign += [found] if each.is_new else []
+            else:
+                left.append(found)
+    unique = {leftover.path: leftover for leftover in left}
+    return sorted(unique.values(), key=lambda leftover: leftover.wanted.kind.order), foreign
+
+
+def pending(state: Mapping[str, Any]) -> list[str]:
+    """What was under way when the run ended: `creating URN`, and so on."""
+    return [
+        f"{operation['type']} {operation['resource']['urn'].rsplit('::', 1)[1]}"
+        for operation in state["deployment"].get("pending_operations") or []
+    ]
+
+
+def without_pending(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state without them: pulumi.com/docs/iac/operations/troubleshooting (pending operations)."""
+    return {**state, "deployment": {**state["deployment"], "pending_operations": []}}
+
+
+def _created(state: Mapping[str, Any]) -> dict[str, datetime]:
+    """When the resources of the state were made."""
+    return {
+        resource["urn"]: datetime.fromisoformat(resource["created"])
+        for resource in _resources(state)
+        if resource.get("created")
+    }
+
+
+def _resources(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(state["deployment"].get("resources") or [])
+
+
+def _plain(text: Any) -> str:
+    return str(text).strip()
