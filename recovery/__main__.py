@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recovery.account import Account, AccountError
+from recovery.file_backend import remove_half_written
 from recovery.leftovers import compare, pending, wanted, without_pending
 
 
@@ -40,6 +41,8 @@ def _recover(*, ask: bool) -> int:
     account = Account()
     if ask and not _agreed("Is no other `pulumi` at work on this stack?"):
         return 1
+    for path in remove_half_written(json.loads(_pulumi("whoami", "--json"))["url"]):
+        print(f"was half written, and is not needed: {path.name}")
     # A killed run leaves its lock behind. Where there is none, there is nothing to cancel.
     subprocess.run(["pulumi", "--non-interactive", "cancel", "--yes"], capture_output=True, check=False)
     state: dict[str, Any] = json.loads(_pulumi("stack", "export"))

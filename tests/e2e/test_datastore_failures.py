@@ -191,6 +191,7 @@ def test_clients_are_served_through_the_other_server_when_one_cannot_reach_the_d
         run(LOCAL_CLOUD, "fault", "mend", cut_off, database)
     back = wait_for("the server to let clients in again", lets_clients_in, RECOVERED_SECONDS)
     print(f"line mended: the server serves again after {back:.1f} s")
+    print(in_server(cut_off, "journalctl", "--no-pager", "--lines=4", "--unit=k3s-watch-api").stdout)
     wait_for("all nodes Ready", lambda: list(stack.nodes().values()) == [True, True, True], RECOVERED_SECONDS)
     stack.kubectl("get", "configmap", "written-during-the-cut")
 

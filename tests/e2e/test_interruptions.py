@@ -61,7 +61,7 @@ def stacks() -> Iterator[None]:
     finally:
         control.call("DELETE", "faults")
         for stack in (SINGLE, HA):
-            stack.pulumi("cancel", "--yes", check=False)
+            run(LOCAL, "bin/recover", "--yes", check=False, PULUMI_STACK=stack.name)
             stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
             stack.remove()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recovery.file_backend import remove_half_written
 from recovery.leftovers import compare, pending, wanted, without_pending
 
 VPC, DROPLET, USER = (
@@ -98,3 +100,14 @@ def test_operations_under_way_are_told_and_dropped_and_the_resources_stay() -> N
     assert pending(STATE) == ["creating server-0-droplet"]
     assert pending(without_pending(STATE)) == []
     assert without_pending(STATE)["deployment"]["resources"] == STATE["deployment"]["resources"]
+
+
+def test_an_empty_file_of_attributes_is_removed_and_everything_else_stays(tmp_path: Path) -> None:
+    folder = tmp_path / ".pulumi" / "stacks" / "k3s-digitalocean"
+    folder.mkdir(parents=True)
+    contents = {"a.json": "{}", "a.json.attrs": "", "b.json": "", "b.json.attrs": "{}"}
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+    assert remove_half_written("https://api.pulumi.com") == []
+    assert remove_half_written(f"file://{tmp_path}") == [folder / "a.json.attrs"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "b.json", "b.json.attrs"]
