@@ -7,6 +7,7 @@ Nothing can depend on such a leftover, because Pulumi had not gone on from there
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +21,8 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 class Kind:
     """A kind of resource as Pulumi types it and as the API lists it. Where in a list are items, ids, and names.
 
-    `same` names pairs of an input in Pulumi and a field in the API that must be equal. `path` may hold `{clusterId}`.
-    `order` says when it is removed: what is in use goes after its user.
+    `same` names pairs of an input in Pulumi and a field in the API that must be equal. `path` may hold inputs in
+    braces. `order` says when it is removed: what is in use goes after its user.
     """
 
     token: str
@@ -34,7 +35,8 @@ class Kind:
 
 
 #: Source: docs.digitalocean.com/reference/api. Making a tag that is there is no error there, so tags cannot be in the
-#: way; nor can a database's firewall, which is replaced as a whole.
+#: way; nor can a database's firewall, which is replaced as a whole. A reserved address has neither a name nor a time:
+#: whether it is ours cannot be told, so it is left to the person.
 KINDS = (
     Kind("digitalocean:index/droplet:Droplet", "droplet", "/v2/droplets", "droplets", 0),
     Kind("digitalocean:index/loadBalancer:LoadBalancer", "load balancer", "/v2/load_balancers", "load_balancers", 0),
@@ -53,6 +55,14 @@ KINDS = (
         "dbs",
         0,
         id_field="name",
+    ),
+    Kind(
+        "digitalocean:index/dnsRecord:DnsRecord",
+        "DNS record",
+        "/v2/domains/{domain}/records",
+        "domain_records",
+        0,
+        same=(("name", "name"), ("type", "type"), ("value", "data")),
     ),
     Kind("digitalocean:index/databaseCluster:DatabaseCluster", "database cluster", "/v2/databases", "databases", 1),
     Kind("digitalocean:index/firewall:Firewall", "firewall", "/v2/firewalls", "firewalls", 1),
@@ -86,7 +96,7 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        return str(self.inputs["name"])
+        return str(self.inputs.get("name", ""))
 
 
 @dataclass(frozen=True)
@@ -122,10 +132,8 @@ def wanted(state: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Wanted]:
         parents = {resource.get("parent"), *(resource.get("dependencies") or [])}
         # It was made after what it depends on: whatever is older is somebody else's.
         not_before = max((created[urn] for urn in parents if urn in created), default=min(created.values()))
-        compared = [key for key, _ in kind.same]
-        if all(isinstance(inputs.get(key), str) for key in compared) and (
-            "{" not in kind.path or inputs.get("clusterId")
-        ):
+        needed = [*(key for key, _ in kind.same), *re.findall(r"\{(\w+)\}", kind.path)]
+        if all(isinstance(inputs.get(key), str) for key in needed):
             path = kind.path.format(**inputs)
             found.append(Wanted(kind, path, inputs, not_before - CLOCKS_DIFFER, "create" in step["op"]))
     return found
@@ -145,8 +153,9 @@ def compare(
         for item in account.get(each.path, ()):
             identifier = str(item[kind.id_field])
             same = all(_plain(item.get(field)) == _plain(each.inputs[key]) for key, field in kind.same)
-            in_cluster = "{" in kind.path
-            if not same or (kind.token, identifier) in known or (in_cluster and not each.is_new):
+            # These have no time at which they were made: what the state has is told by what the plan would make.
+            is_part = "{" in kind.path
+            if not same or (kind.token, identifier) in known or (is_part and not each.is_new):
                 continue
             made = str(item.get("created_at") or item.get("created") or "")
             found = Leftover(each, identifier, made)
@@ -184,5 +193,5 @@ def _resources(state: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(state["deployment"].get("resources") or [])
 
 
-def _plain(text: Any) -> str:
-    return str(text).strip()
+def _plain(value: Any) -> str:
+    return str(value).strip()

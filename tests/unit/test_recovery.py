@@ -74,6 +74,14 @@ def test_a_database_s_user_is_left_over_only_where_the_state_lacks_it() -> None:
     assert wanted(STATE, plan("create", USER, inputs))[0].path == "/v2/databases/cluster-1/users"
 
 
+def test_a_dns_record_is_known_by_all_it_says() -> None:
+    inputs = {"domain": "example.com", "name": "api", "type": "A", "value": "203.0.113.9"}
+    record = plan("create", "digitalocean:index/dnsRecord:DnsRecord", inputs)
+    told = {"name": "api", "type": "A"}
+    items = [{"id": 1, "data": "203.0.113.9", **told}, {"id": 2, "data": "203.0.113.7", **told}]
+    assert found(record, *items) == (["1"], [])
+
+
 def test_a_name_that_is_not_known_yet_is_not_looked_for() -> None:
     assert wanted(STATE, plan("create", DROPLET, {})) == []
 
