@@ -16,11 +16,13 @@ test: setup lint audit ## everything: checks, unit tests, the local API's tests,
 test-fast: setup lint ## the inner loop: checks, unit tests, the local API's tests
 	@$(PYTHON) -m pytest -q -m "not e2e"
 
-lint: setup ## ruff (with bandit's rules, as S), mypy, shellcheck
+lint: setup ## ruff (with bandit's rules, as S), mypy, shellcheck, actionlint
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 tests/shell-scripts | xargs -0 shellcheck
+	@$(PYTHON) -m local_cloud.toolchain.actionlint_cli
+	@.local/bin/actionlint
 
 docs: setup ## writes README's settings table anew, from Pulumi.yaml
 	@$(PYTHON) -m readme.settings_table

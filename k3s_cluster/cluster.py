@@ -105,6 +105,7 @@ class K3sCluster(pulumi.ComponentResource):
                 api_address=api_host,
                 # A name that somebody else keeps can be made only when the address is known: by then we must be done.
                 check_address=api_address if api_name and not api_name.is_kept else None,
+                droplet_id=self._servers[0].droplet_id if settings.topology == "single-node" else None,
                 context=settings.stack,
                 path=settings.kubeconfig_path,
                 merge=settings.kubeconfig_merge,

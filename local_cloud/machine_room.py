@@ -7,6 +7,7 @@ repeats what is already so changes nothing. Failures are `MachineRoomError` with
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal, Protocol
@@ -115,10 +116,14 @@ class HostRules:
 
 @dataclass(frozen=True)
 class NetworkRules:
-    """All rules of the cloud at once. Hosts that are not named have no rules and only answer what they asked for."""
+    """All rules of the cloud at once. Hosts that are not named have no rules and only answer what they asked for.
+
+    `reserved` are reserved addresses and the public addresses of the droplets that they lead to.
+    """
 
     vpcs: tuple[IPv4Network, ...] = ()
     hosts: tuple[HostRules, ...] = ()
+    reserved: tuple[tuple[IPv4Address, IPv4Address], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,9 @@ class MachineRoom(Protocol):
         """Make it or change it, without dropping the connections it carries."""
 
     def destroy_load_balancer(self, load_balancer_id: str) -> None: ...
+
+    def serve_domains(self, names: Mapping[str, IPv4Address]) -> None:
+        """Let the cloud's DNS answer for these names of the account's domains, and for no others of them."""
 
     def apply_network(self, rules: NetworkRules) -> None:
         """Replace all rules in one step."""

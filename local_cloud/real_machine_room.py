@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from local_cloud import addresses
@@ -39,6 +39,7 @@ class RealMachineRoom:
         self._locks: defaultdict[int | str, threading.Lock] = defaultdict(threading.Lock)
         self._names_lock = threading.Lock()
         self._rules_lock = threading.Lock()
+        self._domain_names: dict[str, IPv4Address] = {}
 
     def start_droplet(self, spec: DropletSpec) -> None:
         with self._locks[spec.id]:
@@ -101,10 +102,14 @@ class RealMachineRoom:
         with self._rules_lock:
             firewall.apply(rules)
 
+    def serve_domains(self, names: Mapping[str, IPv4Address]) -> None:
+        self._domain_names = dict(names)
+        self.serve_names()
+
     def serve_names(self) -> None:
-        """Let the cloud's DNS answer for the download hosts and for every database there is now."""
+        """Let the cloud's DNS answer for the download hosts, every database there is now, and the account's domains."""
         with self._names_lock:
-            names = dict.fromkeys(DOWNLOAD_HOSTS, addresses.K3S_DOWNLOADS)
+            names = {**self._domain_names, **dict.fromkeys(DOWNLOAD_HOSTS, addresses.K3S_DOWNLOADS)}
             for file in sorted(DATABASES.glob("*/names.json")):
                 names |= {name: IPv4Address(text) for name, text in json.loads(file.read_text()).items()}
             resolver.serve(names)

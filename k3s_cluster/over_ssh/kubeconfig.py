@@ -38,6 +38,7 @@ class KubeconfigArgs:
     """The server to fetch from, the address to point at, the name of the context, and the file to write.
 
     `check_address` is where the API is asked, `api_address` by default; it differs for a name that is not known yet.
+    `droplet_id` is of the droplet whose disk holds the cluster, if one does: on a new one the cluster has a new CA.
     `merge` is whether the context goes into the person's own kubeconfig, too, where `owner` marks it as the stack's.
     """
 
@@ -46,6 +47,7 @@ class KubeconfigArgs:
     private_key: pulumi.Input[str]
     api_address: pulumi.Input[str]
     check_address: pulumi.Input[str] | None
+    droplet_id: pulumi.Input[str] | None
     context: str
     path: str
     merge: bool
@@ -64,7 +66,8 @@ class KubeconfigProvider(ResourceProvider):
         # `path` is relative to the program's folder, so that a checkout elsewhere sees no change.
         told = ("host_key", "api_address", "context", "path")
         merges = bool(olds.get("merge")) != news["merge"]
-        return DiffResult(changes=merges or any(olds.get(key) != news[key] for key in told))
+        rebuilt = bool(olds.get("droplet_id")) and olds["droplet_id"] != news.get("droplet_id")
+        return DiffResult(changes=merges or rebuilt or any(olds.get(key) != news[key] for key in told))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         fetched = _fetch(news)

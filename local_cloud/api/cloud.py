@@ -78,6 +78,10 @@ def new_public_address(store: Store) -> str:
     return _free(store, "public", addresses.PUBLIC, taken)
 
 
+def new_reserved_address(store: Store) -> str:
+    return _free(store, "reserved", addresses.RESERVED, {IPv4Address(each.id) for each in store.reserved_ips})
+
+
 def new_private_address(store: Store, vpc: Vpc) -> str:
     taken = {IPv4Address(each.private_ip) for each in _with_addresses(store) if each.vpc_uuid == vpc.id}
     return _free(store, vpc.id, IPv4Network(vpc.ip_range), taken)

@@ -34,6 +34,9 @@ def show_state() -> Response:
             "load_balancers": [each.name for each in store.load_balancers],
             "databases": [each.name for each in store.databases],
             "projects": [each.name for each in store.projects if not each.is_default],
+            "reserved_ips": [each.id for each in store.reserved_ips],
+            "domains": [each.id for each in store.domains],
+            "domain_records": [each.host_name for each in store.domain_records],
             "departing": [each.id for each in store.departures],
         }
     return answer({kind: {"count": len(found), "names": found} for kind, found in names.items()})

@@ -20,6 +20,7 @@ from local_cloud.api.records import (
     FirewallPeers,
     FirewallRule,
     LoadBalancer,
+    ReservedIp,
     Vpc,
 )
 from local_cloud.machine_room import HostRules, NetworkRules, Peers
@@ -33,6 +34,7 @@ def network_rules(
     firewalls: Sequence[Firewall],
     load_balancers: Sequence[LoadBalancer],
     databases: Sequence[Database],
+    reserved_ips: Sequence[ReservedIp] = (),
 ) -> NetworkRules:
     """All rules of the cloud, resolved to addresses."""
     hosts = [
@@ -40,7 +42,14 @@ def network_rules(
         *(_load_balancer_rules(balancer) for balancer in load_balancers),
         *(_database_rules(database, droplets) for database in databases),
     ]
-    return NetworkRules(vpcs=tuple(IPv4Network(vpc.ip_range) for vpc in vpcs), hosts=tuple(hosts))
+    public = {droplet.id: IPv4Address(droplet.public_ip) for droplet in droplets}
+    return NetworkRules(
+        vpcs=tuple(IPv4Network(vpc.ip_range) for vpc in vpcs),
+        hosts=tuple(hosts),
+        reserved=tuple(
+            (IPv4Address(each.id), public[each.droplet_id]) for each in reserved_ips if each.droplet_id in public
+        ),
+    )
 
 
 def firewalls_of(droplet: Droplet, firewalls: Iterable[Firewall]) -> list[Firewall]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from ipaddress import IPv4Address
 
 from local_cloud.machine_room import DatabaseFacts, DatabaseSpec, DropletSpec, LoadBalancerSpec, NetworkRules
 
@@ -48,6 +50,9 @@ class NoMachines:
         pass
 
     def destroy_load_balancer(self, load_balancer_id: str) -> None:
+        pass
+
+    def serve_domains(self, names: Mapping[str, IPv4Address]) -> None:
         pass
 
     def apply_network(self, rules: NetworkRules) -> None:

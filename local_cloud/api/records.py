@@ -205,6 +205,38 @@ class Project:
     resources: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class ReservedIp:
+    """`id` is the address. `droplet_id` is where it leads, None for nowhere."""
+
+    id: str
+    region: str
+    droplet_id: int | None
+    project_id: str
+
+
+@dataclass
+class Domain:
+    """`id` is its name."""
+
+    id: str
+
+
+@dataclass
+class DomainRecord:
+    """An A record. `name` is below the domain, `@` for the domain itself; `ttl` is in seconds."""
+
+    id: int
+    domain: str
+    name: str
+    data: str
+    ttl: int
+
+    @property
+    def host_name(self) -> str:
+        return self.domain if self.name == "@" else f"{self.name}.{self.domain}"
+
+
 DepartingKind = Literal["droplet", "database", "load_balancer"]
 
 

@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from local_cloud.api import records
 
 #: Where numbers start, so that they look like DigitalOcean's and no two kinds share one.
-FIRST_NUMBER = {"droplet": 510_000_001, "action": 2_410_000_001, "ssh_key": 48_000_001}
+FIRST_NUMBER = {"droplet": 510_000_001, "action": 2_410_000_001, "ssh_key": 48_000_001, "domain_record": 1_770_000_001}
 
 
 class Keyed(Protocol):
@@ -110,6 +110,9 @@ class Store:
         self.load_balancers = Table(self._db, "load_balancer", records.LoadBalancer, str)
         self.databases = Table(self._db, "database", records.Database, str)
         self.projects = Table(self._db, "project", records.Project, str)
+        self.reserved_ips = Table(self._db, "reserved_ip", records.ReservedIp, str)
+        self.domains = Table(self._db, "domain", records.Domain, str)
+        self.domain_records = Table(self._db, "domain_record", records.DomainRecord, int)
         self.departures = Table(self._db, "departure", records.Departure, str)
         self.released = Table(self._db, "released_address", records.ReleasedAddress, str)
 

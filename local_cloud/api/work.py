@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
+from ipaddress import IPv4Address
 from typing import Any
 
 from local_cloud.api.durations import Durations
@@ -41,6 +42,7 @@ class Work:
         self._network_turn = threading.Lock()
         self._network: NetworkRules | None = None
         self._ensured: dict[str, object] = {}
+        self._names_turn = threading.Lock()
 
     def create_droplet(self, droplet_id: int, action_id: int) -> Outcome:
         self._busy_droplets.add(droplet_id)
@@ -51,6 +53,10 @@ class Work:
         return self._hand_over(
             f"{action.type} droplet {action.resource_id}", lambda: self._act_on_droplet(action.id, action.resource_id)
         )
+
+    def lead_reserved_ip(self, action: Action) -> Outcome:
+        """Bring a reserved address to where its record says, and finish the action."""
+        return self._hand_over(f"{action.type} {action.parameters['ip']}", lambda: self._lead_reserved_ip(action.id))
 
     def create_database(self, database_id: str) -> Outcome:
         return self._hand_over(f"create database {database_id}", lambda: self._bring_up_database(database_id))
@@ -84,6 +90,9 @@ class Work:
                 elif droplet.wanted == "on":
                     self._busy_droplets.add(droplet.id)
                     self._hand_over(f"start droplet {droplet.id}", partial(self._start_again, droplet.id))
+            for action in unfinished.values():
+                if action.resource_type == "reserved_ip":
+                    self.lead_reserved_ip(action)
             for database in store.databases:
                 self.create_database(database.id)
             for balancer in store.load_balancers:
@@ -182,6 +191,18 @@ class Work:
             except MachineRoomError as error:
                 return str(error)
         return self._power_on(droplet_id) if action.type == "power_cycle" else None
+
+    def _lead_reserved_ip(self, action_id: int) -> str | None:
+        began = time.monotonic()
+        problem = self._settle()
+        if not self._take_time(began, self._durations.droplet_action):
+            return None
+        with self._store.held() as store:
+            action = store.actions.get(action_id)
+            if action is not None:
+                action.status, action.completed_at = "errored" if problem else "completed", now()
+                store.actions.save(action)
+        return problem
 
     def _start_again(self, droplet_id: int) -> str | None:
         problem = self._power_on(droplet_id)
@@ -316,6 +337,7 @@ class Work:
     def _settle(self) -> str | None:
         try:
             self._apply_network()
+            self._serve_domains()
         except MachineRoomError as error:
             return str(error)
         with self._store.held() as store:
@@ -335,6 +357,15 @@ class Work:
                 self._network = rules
             self._mark_firewalls(failed=False)
 
+    def _serve_domains(self) -> None:
+        key = "domains"
+        with self._names_turn:
+            with self._store.held() as store:
+                names = {record.host_name: IPv4Address(record.data) for record in store.domain_records}
+            if self._ensured.get(key) != names:
+                self._room.serve_domains(names)
+                self._ensured[key] = names
+
     def _rules(self) -> NetworkRules:
         with self._store.held() as store:
             return network_rules(
@@ -343,6 +374,7 @@ class Work:
                 list(store.firewalls),
                 list(store.load_balancers),
                 list(store.databases),
+                list(store.reserved_ips),
             )
 
     def _mark_firewalls(self, failed: bool) -> None:

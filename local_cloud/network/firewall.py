@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
 from local_cloud import addresses
 from local_cloud.commands import run
@@ -44,6 +44,7 @@ def _script(rules: NetworkRules) -> Iterator[str]:
             yield from _chain(_name("in", host), (_match(peers, "saddr", "accept") for peers in host.inbound), "drop")
     yield from _map("outbound", ((host, "out") for host in hosts if host.outbound is not None))
     yield from _map("inbound", ((host, "in") for host in hosts))
+    yield from _reserved(rules.reserved)
     yield from _chain("vpcs", _vpc_isolation(rules.vpcs), None)
     yield "  chain forward {"
     yield "    type filter hook forward priority filter; policy drop;"
@@ -71,6 +72,22 @@ def _script(rules: NetworkRules) -> Iterator[str]:
     yield "    reject with icmpx type port-unreachable"
     yield "  }"
     yield "}"
+
+
+def _reserved(reserved: Iterable[tuple[IPv4Address, IPv4Address]]) -> Iterator[str]:
+    """What comes to a reserved address goes to its droplet, whose own firewalls then say what may pass."""
+    yield "  chain prerouting {"
+    yield "    type nat hook prerouting priority dstnat;"
+    pairs = sorted(reserved)
+    for address, droplet in pairs:
+        yield f"    ip daddr {address} dnat ip to {droplet}"
+    yield "  }"
+    yield "  chain postrouting {"
+    yield "    type nat hook postrouting priority srcnat;"
+    for address, droplet in pairs:
+        # A droplet that asks for its own reserved address would take an answer from itself for a forgery.
+        yield f"    ip saddr {droplet} ip daddr {droplet} snat ip to {address}"
+    yield "  }"
 
 
 def _vpc_isolation(vpcs: Iterable[IPv4Network]) -> Iterator[str]:

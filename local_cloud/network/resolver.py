@@ -12,6 +12,8 @@ from local_cloud.network.namespaces import BACKBONE, inside
 
 FOLDER = paths.CLOUD / "dns"
 HOSTS = FOLDER / "hosts"
+#: What people in the cloud have for /etc/resolv.conf (bin/local).
+RESOLV_CONF = paths.CLOUD / "resolv.conf"
 PID_FILE = FOLDER / "dnsmasq.pid"
 
 
@@ -23,6 +25,7 @@ def hosts_file(names: Mapping[str, IPv4Address]) -> str:
 def serve(names: Mapping[str, IPv4Address]) -> None:
     """Answer for `names` from now on, and NXDOMAIN at once for every other name."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    RESOLV_CONF.write_text("".join(f"nameserver {resolver}\n" for resolver in addresses.RESOLVERS))
     unfinished = HOSTS.with_suffix(".new")
     unfinished.write_text(hosts_file(names))
     os.replace(unfinished, HOSTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,6 +39,7 @@ class RecordingRoom(NoMachines):
         self.failing: set[str] = set()
         self.gates: dict[str, threading.Event] = {}
         self.rules = NetworkRules()
+        self.domains: dict[str, IPv4Address] = {}
         self.databases: dict[str, DatabaseSpec] = {}
         self.balancers: dict[str, LoadBalancerSpec] = {}
 
@@ -85,6 +87,10 @@ class RecordingRoom(NoMachines):
     def destroy_load_balancer(self, load_balancer_id: str) -> None:
         self._called("destroy_load_balancer", load_balancer_id)
         self.balancers.pop(load_balancer_id, None)
+
+    def serve_domains(self, names: Mapping[str, IPv4Address]) -> None:
+        self._called("serve_domains", names)
+        self.domains = dict(names)
 
     def apply_network(self, rules: NetworkRules) -> None:
         self._called("apply_network", rules)

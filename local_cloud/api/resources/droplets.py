@@ -271,6 +271,10 @@ def _destroy(cloud: Cloud, droplet: Droplet) -> None:
     store = cloud.store
     store.droplets.delete(droplet.id)
     leave(store, urn(droplet))
+    for reserved in store.reserved_ips:
+        if reserved.droplet_id == droplet.id:
+            reserved.droplet_id = None
+            store.reserved_ips.save(reserved)
     for firewall in store.firewalls:
         if droplet.id in firewall.droplet_ids:
             firewall.droplet_ids.remove(droplet.id)

@@ -19,11 +19,13 @@ from local_cloud.pulumi_plugins.digitalocean.database_parts import (
     DatabaseUser,
 )
 from local_cloud.pulumi_plugins.digitalocean.database_postgresql_config import DatabasePostgresqlConfig
+from local_cloud.pulumi_plugins.digitalocean.dns_record import DnsRecord
 from local_cloud.pulumi_plugins.digitalocean.droplet import Droplet
 from local_cloud.pulumi_plugins.digitalocean.firewall import Firewall
 from local_cloud.pulumi_plugins.digitalocean.functions import functions
 from local_cloud.pulumi_plugins.digitalocean.load_balancer import LoadBalancer
 from local_cloud.pulumi_plugins.digitalocean.project import Project, ProjectResources
+from local_cloud.pulumi_plugins.digitalocean.reserved_ip import ReservedIp, ReservedIpAssignment
 from local_cloud.pulumi_plugins.digitalocean.ssh_key import SshKey
 from local_cloud.pulumi_plugins.digitalocean.tag import Tag
 from local_cloud.pulumi_plugins.digitalocean.vpc import Vpc
@@ -40,11 +42,14 @@ RESOURCES: tuple[type[CloudResource], ...] = (
     DatabaseFirewall,
     DatabasePostgresqlConfig,
     DatabaseUser,
+    DnsRecord,
     Droplet,
     Firewall,
     LoadBalancer,
     Project,
     ProjectResources,
+    ReservedIp,
+    ReservedIpAssignment,
     SshKey,
     Tag,
     Vpc,

@@ -403,6 +403,28 @@ class GetTags(Listing):
         return [tag_outputs(tag) for tag in self.client.all("/v2/tags", "tags")]
 
 
+class GetDomains(Listing):
+    pulumi_name = "digitalocean:index/getDomains:getDomains"
+    key = "domains"
+    inputs: ClassVar[Properties] = listing_inputs("getDomains")
+    outputs: ClassVar[Properties] = {
+        **inputs,
+        "id": computed(Text()),
+        "domains": computed(
+            ListOf(
+                Record(
+                    "getDomainsDomain", {"name": computed(Text()), "ttl": computed(Whole()), "urn": computed(Text())}
+                )
+            )
+        ),
+    }
+
+    def items(self, arguments: State) -> list[State]:
+        del arguments
+        found = self.client.all("/v2/domains", "domains")
+        return [{"name": each["name"], "ttl": each["ttl"] or 0, "urn": f"do:domain:{each['name']}"} for each in found]
+
+
 class GetVpc(CloudFunction):
     """By id, else the default one of a region, else by name."""
 
@@ -523,6 +545,7 @@ class GetLoadBalancer(CloudFunction):
 FUNCTIONS: tuple[type[CloudFunction], ...] = (
     GetAccount,
     GetDatabaseCa,
+    GetDomains,
     GetDroplet,
     GetDroplets,
     GetImage,

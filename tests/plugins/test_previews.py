@@ -1,0 +1,86 @@
+"""What a pull request without secrets gets: the very script that its workflow calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local_cloud import paths
+
+CHECKOUT = paths.CHECKOUT
+WORKFLOWS = sorted((CHECKOUT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.e2e
+def test_every_stack_is_previewed_without_an_account_or_a_trace(tmp_path: Path) -> None:
+    file = tmp_path / "preview.md"
+    before = sorted(path.name for path in CHECKOUT.iterdir())
+    environment = {**os.environ, "DIGITALOCEAN_TOKEN": "dop_v1_somebody", "DIGITALOCEAN_API_URL": "http://127.0.0.1:1"}
+    subprocess.run([CHECKOUT / "bin/preview-all", file], check=True, env=environment, timeout=300)
+    text = file.read_text()
+    found = dict(re.findall(r"<summary><b>([^<]*)</b>: ([^<]*)</summary>", text))
+    stacks = {path.name.split(".")[1] for path in CHECKOUT.glob("Pulumi.*.yaml")}
+    assert set(found) == stacks
+    assert all(re.fullmatch(r"\d+ to create", found[stack]) for stack in ("fra1", "local", "single"))
+    assert "digitalocean:index:LoadBalancer" in text
+    assert sorted(path.name for path in CHECKOUT.iterdir()) == before
+
+
+def test_the_matrix_is_the_account_s_stacks() -> None:
+    printed = subprocess.run(
+        [CHECKOUT / ".github/scripts/stacks.sh"], check=True, capture_output=True, text=True
+    ).stdout
+    assert {"fra1", "single"} <= set(json.loads(printed))
+    assert "local" not in json.loads(printed)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_actions_are_pinned_by_commit_and_name_their_version(file: Path) -> None:
+    used = re.findall(r"uses: (.*)", file.read_text())
+    assert used
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in used)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_jobs_may_read_and_only_name_what_they_may_write(file: Path) -> None:
+    workflow = yaml.safe_load(file.read_text())
+    assert workflow["permissions"] in ({}, {"contents": "read"})
+    wanted = {"preview.yml": {"pull-requests"}, "drift.yml": {"issues"}, "test.yml": set()}[file.name]
+    for job in workflow["jobs"].values():
+        given = job.get("permissions", workflow["permissions"])
+        assert {key for key, value in given.items() if value == "write"} <= wanted
+        assert given["contents"] == "read"
+
+
+#: A `gh` that keeps comments in a folder, as far as comment.sh uses it: list, post, edit.
+GH = """#!/bin/sh
+case "$*" in
+*PATCH*) id=$(printf %s "$4$5$6" | sed 's/.*comments.//;s/--field.*//'); for last; do :; done
+    cp "${last#body=@}" "$GH_COMMENTS/$id" ;;
+*POST*) for last; do :; done
+    cp "${last#body=@}" "$GH_COMMENTS/$(ls "$GH_COMMENTS" | wc -l)" ;;
+*) for each in "$GH_COMMENTS"/*; do [ "$(head -n 1 "$each")" = "$MARKER" ] && basename "$each"; done; exit 0 ;;
+esac
+"""
+
+
+def test_a_comment_is_edited_and_not_repeated(tmp_path: Path) -> None:
+    comments, bin_folder = tmp_path / "comments", tmp_path / "bin"
+    comments.mkdir()
+    bin_folder.mkdir()
+    (bin_folder / "gh").write_text(GH)
+    (bin_folder / "gh").chmod(0o755)
+    (comments / "0").write_text("somebody else's\n")
+    environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "GH_REPO": "a/b", "GH_COMMENTS": str(comments)}
+    for text in ("first", "second"):
+        (tmp_path / "preview.md").write_text(f"<!-- pulumi preview: fra1 -->\n{text}\n")
+        command = [str(CHECKOUT / ".github/scripts/comment.sh"), "7", str(tmp_path / "preview.md")]
+        subprocess.run(command, check=True, env=environment, timeout=20)
+    assert sorted(path.name for path in comments.iterdir()) == ["0", "1"]
+    assert (comments / "1").read_text().endswith("second\n")

@@ -1,0 +1,42 @@
+"""A preview as a comment: found again, short enough, and not to be broken by what it shows."""
+
+from __future__ import annotations
+
+from local_cloud.previews.markdown import MOST_CHARACTERS, Preview, comment, marker, summary
+
+SHOWN = """Previewing update (fra1):
+ +  pulumi-python:dynamic/over_ssh:Node server-0 create
+    pulumi:pulumi:Stack k3s-digitalocean-fra1
+
+Resources:
+    + 44 to create
+    ~ 2 to update
+    3 unchanged
+"""
+
+
+def test_a_comment_begins_with_what_it_is_found_by() -> None:
+    text = comment("fra1", [Preview("fra1", SHOWN, 0)], "the account")
+    assert text.splitlines()[0] == marker("fra1")
+    assert not marker("fra10").startswith(marker("fra1"))
+    assert "<summary><b>fra1</b>: 44 to create, 2 to update</summary>" in text
+
+
+def test_what_failed_is_open_and_what_changes_nothing_says_so() -> None:
+    text = comment("all stacks", [Preview("a", "error: no", 255), Preview("b", "    24 unchanged", 0)], "x")
+    assert "<details open><summary><b>a</b>: failed</summary>" in text
+    assert "<details><summary><b>b</b>: no changes</summary>" in text
+    assert summary(Preview("a", SHOWN, 1)) == "failed"
+
+
+def test_a_long_preview_keeps_its_end() -> None:
+    previews = [Preview(stack, "x" * 200_000 + f"\nthe end of {stack}", 0) for stack in ("a", "b")]
+    text = comment("all stacks", previews, "x")
+    assert len(text) < MOST_CHARACTERS + 1000 < 65_536
+    assert "the end of a\n" in text
+    assert "the end of b\n" in text
+
+
+def test_a_fence_in_the_output_does_not_end_the_block_and_colours_are_left_out() -> None:
+    text = comment("a", [Preview("a", "\x1b[31mred\x1b[0m\n````\n<b>not ours</b>", 0)], "x")
+    assert "\n`````\nred\n````\n<b>not ours</b>\n`````\n" in text
