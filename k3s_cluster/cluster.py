@@ -272,7 +272,7 @@ class K3sCluster(pulumi.ComponentResource):
     def _before_servers(self, datastore: Datastore) -> list[pulumi.Resource]:
         """What must be there before a server may use the managed database."""
         if datastore.engine == "mysql":
-            # docs.digitalocean.com/products/databases/mysql/how-to/modify-user-privileges: a new user has all rights.
+            # Refused until it is proven which rights DigitalOcean gives a new user of MySQL: see stack_config.py.
             return [datastore.firewall]
         args = DatastoreGrantsArgs(
             host=self._servers[0].public_ip,
