@@ -10,6 +10,17 @@ import yaml
 
 FIRST_BOOT_SCRIPT = "/usr/local/sbin/k3s-first-boot"
 FIRST_BOOT_SETTINGS = "/etc/k3s-first-boot.env"
+NODE_FIREWALL_UNIT = "node-firewall.service"
+
+#: Static files of this folder, where they go on a droplet, and their modes.
+_FILES = (
+    ("first_boot.sh", FIRST_BOOT_SCRIPT, "0755"),
+    ("node_firewall.nft", "/etc/node-firewall.nft", "0644"),
+    (NODE_FIREWALL_UNIT, f"/etc/systemd/system/{NODE_FIREWALL_UNIT}", "0644"),
+    ("sshd.conf", "/etc/ssh/sshd_config.d/00-k3s-node.conf", "0644"),
+    # After the distribution's own 20auto-upgrades and 50unattended-upgrades: the last value counts.
+    ("unattended_upgrades.conf", "/etc/apt/apt.conf.d/90-k3s-node", "0644"),
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +34,11 @@ class HostKey:
 def user_data(
     role: Literal["server", "agent"], k3s_version: str, host_key: HostKey, public_keys: tuple[str, ...]
 ) -> str:
-    """User data of a droplet: plants its SSH host key and installs K3s without starting it.
+    """User data of a droplet: plants its SSH host key, closes what is to be closed, installs K3s without starting it.
 
     It holds no secret but the host key and no state of the cluster: see "How a cluster comes up" in the README.
     Source of the keys: cloudinit.readthedocs.io/en/latest/reference/modules.html.
     """
-    script = Path(__file__).with_name("first_boot.sh").read_text(encoding="utf-8")
     config: dict[str, object] = {
         # Only the planted key may be offered, so that every connection is verified from its first byte.
         "ssh_deletekeys": True,
@@ -39,7 +49,10 @@ def user_data(
         # The nodes' names are kept in /etc/hosts, which DigitalOcean's vendor data would rewrite at each boot.
         "manage_etc_hosts": False,
         "write_files": [
-            {"path": FIRST_BOOT_SCRIPT, "permissions": "0755", "content": script},
+            *(
+                {"path": path, "permissions": mode, "content": Path(__file__).with_name(name).read_text("utf-8")}
+                for name, path, mode in _FILES
+            ),
             {
                 "path": FIRST_BOOT_SETTINGS,
                 "permissions": "0644",

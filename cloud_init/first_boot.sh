@@ -1,10 +1,19 @@
 #!/bin/sh
-# First boot of a droplet: installs K3s without starting it; the stack starts it later, over SSH.
+# First boot of a droplet: puts up its own firewall and installs K3s without starting it; the stack starts it later,
+# over SSH.
 # Reads K3S_ROLE and K3S_VERSION from /etc/k3s-first-boot.env. Safe to run again.
 set -eu
 
 # shellcheck source=/dev/null
 . /etc/k3s-first-boot.env
+
+# Before there is a K3s that could start a pod; from then on at every boot.
+systemctl daemon-reload
+systemctl enable --quiet --now node-firewall.service
+
+# The images of Ubuntu and Debian have it; what it does is in /etc/apt/apt.conf.d/90-k3s-node.
+command -v unattended-upgrade >/dev/null ||
+    (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes unattended-upgrades)
 
 installer=/usr/local/lib/k3s-installer.sh
 attempts=5

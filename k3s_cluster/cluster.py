@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_random as random
 
-from k3s_cluster import invariants
+from k3s_cluster import hardening, invariants
 from k3s_cluster.cloud.access import Access, AccessArgs
 from k3s_cluster.cloud.api_address import ApiName, ApiNameArgs, ReservedAddress, ReservedAddressArgs
 from k3s_cluster.cloud.datastore import Datastore, DatastoreArgs
@@ -238,6 +238,7 @@ class K3sCluster(pulumi.ComponentResource):
             node_password=machine.node_password,
             k3s_version=settings.k3s_version,
             config=pulumi.Output.secret(config),
+            files=hardening.files(settings, role),
             datastore_ca=datastore_ca,
             labels=dict(marks.labels),
             taints=list(marks.taints),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import yaml
 
+from k3s_cluster import hardening
 from k3s_cluster.settings import ClusterSettings, ExternalDatastoreSettings
 
 Role = Literal["server", "agent"]
@@ -77,8 +79,8 @@ def server_config(
         "write-kubeconfig-mode": "0600",
         "disable": list(settings.disable),
         **_node_config(node, server_marks(settings)),
-        **settings.server_config,
     }
+    config = _with(config, hardening.k3s_config(settings, "server"), settings.server_config)
     if datastore_endpoint is not None:
         config["datastore-endpoint"] = datastore_endpoint
         if not (isinstance(settings.datastore, ExternalDatastoreSettings) and settings.datastore.ca is None):
@@ -93,14 +95,12 @@ def server_marks(settings: ClusterSettings) -> NodeMarks:
 
 def agent_config(settings: ClusterSettings, node: NodeAddresses, tokens: Tokens, marks: NodeMarks) -> str:
     """config.yaml of an agent, which joins through a name that /etc/hosts gives every server's address for."""
-    return _dump(
-        {
-            "server": f"https://{settings.api_name}:{API_PORT}",
-            "token": tokens.agent,
-            **_node_config(node, marks),
-            **settings.agent_config,
-        }
-    )
+    config: dict[str, object] = {
+        "server": f"https://{settings.api_name}:{API_PORT}",
+        "token": tokens.agent,
+        **_node_config(node, marks),
+    }
+    return _dump(_with(config, hardening.k3s_config(settings, "agent"), settings.agent_config))
 
 
 def _node_config(node: NodeAddresses, marks: NodeMarks) -> dict[str, object]:
@@ -112,6 +112,16 @@ def _node_config(node: NodeAddresses, marks: NodeMarks) -> dict[str, object]:
         "node-external-ip": node.public,
         "flannel-iface": VPC_INTERFACE,
     }
+
+
+def _with(config: dict[str, object], *more: Mapping[str, object]) -> dict[str, object]:
+    """`config` with `more` over it; lists grow, and of an argument that is there twice K3s takes the last."""
+    merged = dict(config)
+    for part in more:
+        for key, value in part.items():
+            before = merged.get(key)
+            merged[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+    return merged
 
 
 def _dump(config: dict[str, object]) -> str:

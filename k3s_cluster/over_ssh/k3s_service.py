@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from k3s_cluster.hardening import KERNEL_PARAMETERS_PATH
 from k3s_cluster.k3s_config import CONFIG_PATH, DATASTORE_CA_PATH, Role
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.hosts_file import HOSTS_PATH, with_servers
@@ -69,9 +71,21 @@ def install(connection: Connection, role: Role, version: str, progress: Progress
     return True
 
 
-def write_config(connection: Connection, config: str, datastore_ca: str | None) -> bool:
-    """Bring the node's K3s configuration to what is given. True if that changed it."""
+def write_config(
+    connection: Connection, config: str, datastore_ca: str | None, files: Mapping[str, str], unwanted: Iterable[str]
+) -> bool:
+    """Bring the node's K3s configuration to what is given. True if that changed it.
+
+    `files` are what the configuration names; those in `unwanted` go. All is for root only.
+    """
     changed = connection.write_file(CONFIG_PATH, config)
+    for path, text in files.items():
+        changed = connection.write_file(path, text) or changed
+    for path in unwanted:
+        connection.run("rm", "-f", path)
+    if KERNEL_PARAMETERS_PATH in files:
+        # freedesktop.org/software/systemd/man/systemd-sysctl.html; at every boot the file is read with all others.
+        connection.run("/usr/lib/systemd/systemd-sysctl", KERNEL_PARAMETERS_PATH)
     if datastore_ca is not None:
         changed = connection.write_file(DATASTORE_CA_PATH, datastore_ca) or changed
     return changed

@@ -13,7 +13,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
-from k3s_cluster.over_ssh import api_watch, k3s_service, roll, rotation, scheduling
+from k3s_cluster.over_ssh import api_watch, k3s_service, reboot, roll, rotation, scheduling
 from k3s_cluster.over_ssh.connection import Connection, NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
@@ -29,17 +29,18 @@ NODE_PASSWORD_PATH = "/etc/rancher/node/password"  # noqa: S105 - a path
 #: What is compared with the node's last known state; a change of any other property is only noted.
 _TOLD = (
     *("role", "name", "size", "k3s_version", "config", "datastore_ca", "api_name", "server_addresses"),
-    *("labels", "taints", "drain_timeout", "health_check"),
+    *("files", "labels", "taints", "drain_timeout", "health_check"),
 )
 
 
 @dataclass(frozen=True)
 class NodeArgs:
-    """What a node is told. `config` holds secrets. `peers` are the cluster's servers, this node left out.
+    """What a node is told. `config` holds secrets. `files` maps the paths that it names to texts.
 
-    `node_password` is the same for a rebuilt droplet, so that the cluster takes it for the same node. `drain_timeout`
-    is in seconds. `health_check` is the load balancer's (`interval` in seconds, `healthy`, `unhealthy`), None for what
-    is behind none. `size` is the droplet's, if it is resized in place: then the node is waited for.
+    `peers` are the cluster's servers, this node left out. `node_password` is the same for a rebuilt droplet, so that
+    the cluster takes it for the same node. `drain_timeout` is in seconds. `health_check` is the load balancer's
+    (`interval` in seconds, `healthy`, `unhealthy`), None for what is behind none. `size` is the droplet's, if it is
+    resized in place: then the node is waited for.
     """
 
     role: Role
@@ -52,6 +53,7 @@ class NodeArgs:
     node_password: pulumi.Input[str]
     k3s_version: str
     config: pulumi.Input[str]
+    files: dict[str, str]
     datastore_ca: pulumi.Input[str] | None
     labels: dict[str, str]
     taints: list[str]
@@ -70,7 +72,7 @@ class NodeProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         _converge(props, {})
-        return CreateResult(str(props["name"]), {**props, "ready": True})
+        return CreateResult(str(props["name"]), {**props, "ready": True, "reboot_required": False})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         replaced = ["droplet_id"] if olds.get("droplet_id") != news["droplet_id"] else []
@@ -85,7 +87,8 @@ class NodeProvider(ResourceProvider):
         turn = roll.turn(news["private_key"], news["name"], news["at_a_time"], progress) if agent else nullcontext()
         with turn:
             _converge(news, olds)
-        return UpdateResult({**news, "ready": True})
+        reboot_required = bool(olds.get("reboot_required"))
+        return UpdateResult({**news, "ready": True, "reboot_required": reboot_required})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         return ReadResult(id_, {**props, **_observe(props)})
@@ -116,7 +119,11 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         upgraded = bool(olds) and k3s_service.installed_version(node) != props["k3s_version"]
         drained_for = _drain_for_upgrade(props, stack, node, progress) if upgraded else 0.0
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
-        changed = k3s_service.write_config(node, props["config"], props.get("datastore_ca")) or changed
+        files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
+        changed = (
+            k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
+            or changed
+        )
         out_since = time.monotonic()
         if changed or not k3s_service.is_active(node, role):
             if props.get("health_check"):
@@ -171,10 +178,14 @@ def _observe(props: dict[str, Any]) -> dict[str, Any]:
     progress = progress_of(props["urn"])
     try:
         with connect(_target(props, props), progress, OTHER_SERVER_SECONDS) as node:
+            if (packages := reboot.required_for(node)) is not None:
+                tell(props["urn"], reboot.notice(props["name"], packages))
             return {
                 "k3s_version": k3s_service.installed_version(node) or "",
                 "config": node.read_file(CONFIG_PATH) or "",
+                "files": {path: node.read_file(path) or "" for path in props.get("files") or {}},
                 "ready": k3s_service.is_active(node, props["role"]),
+                "reboot_required": packages is not None,
             }
     except NodeError as error:
         tell(props["urn"], f"{props['name']} does not answer: {error}")
@@ -245,10 +256,14 @@ def _any_server(props: dict[str, Any], progress: Progress) -> Connection:
 
 
 class Node(Resource, module="over_ssh", name="Node"):
-    """A node that runs K3s as it is told. It is Ready when this resource is there."""
+    """A node that runs K3s as it is told. It is Ready when this resource is there.
+
+    `reboot_required` is what the last `pulumi refresh` found: updates that wait for the operator to reboot the node.
+    """
 
     name: pulumi.Output[str]
     ready: pulumi.Output[bool]
+    reboot_required: pulumi.Output[bool]
 
     def __init__(self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions) -> None:
         secrets = pulumi.ResourceOptions(additional_secret_outputs=["private_key", "node_password", "config"])
@@ -256,5 +271,6 @@ class Node(Resource, module="over_ssh", name="Node"):
             "urn": own_urn(name, "Node", opts.parent),
             **{field: getattr(args, field) for field in NodeArgs.__dataclass_fields__},
             "ready": None,
+            "reboot_required": None,
         }
         super().__init__(NodeProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))

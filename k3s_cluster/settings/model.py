@@ -130,6 +130,9 @@ class ClusterSettings:
     roll: RollSettings
     server_config: Mapping[str, object]
     agent_config: Mapping[str, object]
+    #: None: no audit log; `metadata`: the policy in k3s_cluster/hardening; else the text of a policy.
+    audit_policy: str | None
+    hardened: bool
     datastore: DatastoreSettings
     load_balancer: LoadBalancerSettings | None
     access: AccessSettings

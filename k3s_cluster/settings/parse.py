@@ -30,6 +30,11 @@ from k3s_cluster.settings.pools import PoolEntry, pools
 
 T = TypeVar("T")
 
+#: K3s's settings that would take back a step of `hardened`, and why they are refused beside it.
+UNDOES = {
+    "disable-network-policy": (True, "CIS asks for network policies that are enforced (5.3)"),
+    "protect-kernel-defaults": (False, "CIS asks the kubelet to insist on the kernel's parameters (4.2.6)"),
+}
 #: Addresses of a VPC that no droplet can have: network, gateway, broadcast, and two that DigitalOcean keeps.
 RESERVED_ADDRESSES = 5
 
@@ -73,6 +78,8 @@ _RULES: dict[str, Callable[[str], object]] = {
     "disable": rule.list_of(rule.component),
     "k3sServerConfig": rule.k3s_config,
     "k3sAgentConfig": rule.k3s_config,
+    "auditLog": rule.audit_log,
+    "hardened": rule.yes_or_no,
     "datastoreEngine": rule.one_of("auto", "sqlite", "pg", "mysql", "etcd", "external"),
     "datastoreVersion": rule.matching(r"auto|\d+", "a major version, such as `17`, or `auto`"),
     "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
@@ -216,6 +223,8 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         roll=RollSettings(value("maxUnavailableAgents", int), value("drainTimeout", int)),
         server_config=value("k3sServerConfig", dict),
         agent_config=value("k3sAgentConfig", dict),
+        audit_policy=_audit_policy(value("auditLog", str), hardened=value("hardened", bool)),
+        hardened=value("hardened", bool),
         datastore=datastore,
         load_balancer=LoadBalancerSettings(
             nodes=value("loadBalancerSize", int),
@@ -274,6 +283,13 @@ def _unused(values: Mapping[str, object], settings: ClusterSettings) -> list[str
     ]
 
 
+def _audit_policy(audit_log: str, *, hardened: bool) -> str | None:
+    """`auto` is what the CIS guide asks for where `hardened` asks for the guide."""
+    if audit_log == "auto":
+        return "metadata" if hardened else None
+    return None if audit_log == "off" else audit_log
+
+
 def _contradictions(settings: ClusterSettings) -> list[str]:
     """What is wrong with values that are each right by themselves."""
     problems = []
@@ -302,6 +318,14 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
             "set agentCount, or leave serverTaint at `false`."
         )
+    if settings.hardened:
+        for key, config in (("k3sServerConfig", settings.server_config), ("k3sAgentConfig", settings.agent_config)):
+            for name, (refused, reason) in UNDOES.items():
+                if config.get(name) == refused:
+                    problems.append(
+                        f"{key}: `{name}: {str(refused).lower()}` undoes what `hardened` does: {reason}; "
+                        "remove it, or set hardened to `false`."
+                    )
     droplets = settings.servers.count + settings.agent_count
     database_nodes = settings.datastore.nodes if isinstance(settings.datastore, ManagedDatastoreSettings) else 0
     services = (1 if settings.load_balancer else 0) + database_nodes

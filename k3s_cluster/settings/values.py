@@ -12,6 +12,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 from k3s_cluster import k3s_version
 from k3s_cluster.settings.model import Network
 
@@ -230,6 +232,31 @@ def k3s_config(raw: str) -> Mapping[str, object]:
         if not (isinstance(value, str | int | bool) or _is_text_list(value)):
             raise Refused(f"has for `{key}` neither a text, a number, true or false, nor a list of texts")
     return found
+
+
+def audit_log(raw: str) -> str:
+    """`auto`, `off`, `metadata`, or the text of the policy file that `raw` names."""
+    if raw in ("auto", "off", "metadata"):
+        return raw
+    try:
+        policy = Path(raw).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise Refused(
+            f"must be `auto`, `off`, `metadata`, or a policy file that can be read, and this one cannot ({reason})"
+        ) from None
+    try:
+        found = yaml.safe_load(policy)
+    except yaml.YAMLError:
+        found = None
+    # kubernetes.io/docs/reference/config-api/apiserver-audit.v1: the API server takes no policy without rules.
+    if (
+        not isinstance(found, dict)
+        or (found.get("apiVersion"), found.get("kind")) != ("audit.k8s.io/v1", "Policy")
+        or not found.get("rules")
+    ):
+        raise Refused("names a file that holds no audit policy: `apiVersion: audit.k8s.io/v1`, `kind: Policy`, `rules`")
+    return policy
 
 
 def _is_text_list(value: object) -> bool:

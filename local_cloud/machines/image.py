@@ -44,6 +44,7 @@ PACKAGES = (
     "systemd-sysv",
     "tzdata",
     "udev",
+    "unattended-upgrades",
     "vim-tiny",
 )
 CUSTOMIZE = Path(__file__).with_name("customize_image.sh")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
 from cloud_init import HostKey, user_data
+from k3s_cluster import hardening
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.k3s_config import NodeAddresses, NodeMarks, Tokens, agent_config, server_config
 from k3s_cluster.kubeconfig import rewrite
+from k3s_cluster.over_ssh import reboot
 from k3s_cluster.over_ssh.datastore_grants import grants
 from k3s_cluster.over_ssh.hosts_file import with_servers
 from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
@@ -91,6 +94,74 @@ def test_user_data_plants_the_host_key_and_holds_no_other_secret() -> None:
     assert files["/etc/k3s-first-boot.env"]["content"] == "K3S_ROLE=server\nK3S_VERSION=v1.34.2+k3s1\n"
     assert told["runcmd"] == [["/usr/local/sbin/k3s-first-boot"]]
     assert files["/usr/local/sbin/k3s-first-boot"]["permissions"] == "0755"
+
+
+def test_first_boot_closes_what_is_to_be_closed_before_it_installs_k3s() -> None:
+    told = yaml.safe_load(user_data("agent", "v1.34.2+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ()))
+    files = {file["path"]: file["content"] for file in told["write_files"]}
+    assert "ip daddr 169.254.169.254 counter drop" in files["/etc/node-firewall.nft"]
+    unit = files["/etc/systemd/system/node-firewall.service"]
+    assert "RequiredBy=k3s.service k3s-agent.service" in unit
+    assert "Before=network-pre.target k3s.service k3s-agent.service" in unit
+    script = files["/usr/local/sbin/k3s-first-boot"]
+    assert script.index("enable --quiet --now node-firewall.service") < script.index("https://get.k3s.io")
+    assert "PasswordAuthentication no" in files["/etc/ssh/sshd_config.d/00-k3s-node.conf"].splitlines()
+    assert 'Automatic-Reboot "false"' in files["/etc/apt/apt.conf.d/90-k3s-node"]
+
+
+def test_nothing_of_the_cis_guide_is_there_unless_it_is_asked_for() -> None:
+    text = server_config(settings(), NODE, TOKENS, "203.0.113.9", None)
+    assert not {"kube-apiserver-arg", "kubelet-arg", "protect-kernel-defaults"} & set(yaml.safe_load(text))
+    assert hardening.files(settings(), "server") == {}
+
+
+def test_an_audit_log_alone_needs_no_hardening() -> None:
+    asked = settings(auditLog="metadata")
+    told = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", None))
+    assert "audit-policy-file=/etc/rancher/k3s/audit-policy.yaml" in told["kube-apiserver-arg"]
+    assert "audit-log-maxsize=100" in told["kube-apiserver-arg"]
+    assert "protect-kernel-defaults" not in told
+    (policy,) = hardening.files(asked, "server").values()
+    assert yaml.safe_load(policy)["rules"][-1] == {"level": "Metadata"}
+    assert hardening.files(asked, "agent") == {}
+
+
+def test_an_audit_policy_of_one_s_own_is_taken_as_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "policy.yaml"
+    own.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Request}]\n")
+    files = hardening.files(settings(auditLog=str(own)), "server")
+    assert files == {"/etc/rancher/k3s/audit-policy.yaml": own.read_text()}
+
+
+def test_hardened_applies_the_cis_guide_to_both_roles() -> None:
+    asked = settings(hardened=True)
+    server = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", None))
+    agent = yaml.safe_load(agent_config(asked, NODE, TOKENS, NodeMarks()))
+    assert server["protect-kernel-defaults"] is agent["protect-kernel-defaults"] is True
+    assert "enable-admission-plugins=NodeRestriction,EventRateLimit" in server["kube-apiserver-arg"]
+    assert any(argument.startswith("audit-log-path=") for argument in server["kube-apiserver-arg"])
+    assert server["kube-controller-manager-arg"] == ["terminated-pod-gc-threshold=100"]
+    assert "kube-apiserver-arg" not in agent
+    assert "streaming-connection-idle-timeout=5m" in agent["kubelet-arg"]
+    files = hardening.files(asked, "server")
+    named = {value for argument in server["kube-apiserver-arg"] for value in argument.split("=")[1:] if "/etc" in value}
+    assert named == set(files) - {"/etc/sysctl.d/90-kubelet.conf"}
+    assert set(hardening.files(asked, "agent")) == {"/etc/sysctl.d/90-kubelet.conf"}
+    defaults = yaml.safe_load(files["/etc/rancher/k3s/admission.yaml"])["plugins"][0]["configuration"]["defaults"]
+    assert defaults["enforce"] == "restricted"
+
+
+def test_one_s_own_arguments_come_after_ours_and_win() -> None:
+    asked = settings(auditLog="metadata", k3sServerConfig={"kube-apiserver-arg": ["audit-log-maxage=90"]})
+    arguments = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", None))["kube-apiserver-arg"]
+    assert arguments[-1] == "audit-log-maxage=90"
+    assert "audit-log-maxbackup=10" in arguments
+
+
+def test_a_reboot_that_is_due_says_why_and_what_to_do() -> None:
+    assert reboot.notice("k3s-agent-1a2b", ["libc6", "linux-image-6.8"]).startswith(
+        "k3s-agent-1a2b needs a reboot for its updates (libc6, linux-image-6.8). When it suits you: `kubectl drain"
+    )
 
 
 PASSWORDS = ["plain", "a/b@c:d?e#f%g h", "ünïcode+&=;'\"", "tcp(evil:1)/db?x=y"]

@@ -346,6 +346,26 @@ REFUSED = {
         "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
         "set agentCount, or leave serverTaint at `false`.",
     ),
+    "an audit policy that is not there": (
+        {"auditLog": "everything"},
+        "auditLog: `everything` must be `auto`, `off`, `metadata`, or a policy file that can be read, and this one "
+        "cannot (No such file or directory).",
+    ),
+    "an audit policy that is none": (
+        {"auditLog": "Pulumi.yaml"},
+        "auditLog: `Pulumi.yaml` names a file that holds no audit policy: `apiVersion: audit.k8s.io/v1`, "
+        "`kind: Policy`, `rules`.",
+    ),
+    "network policies off, and hardened": (
+        {"hardened": True, "k3sServerConfig": {"disable-network-policy": True}},
+        "k3sServerConfig: `disable-network-policy: true` undoes what `hardened` does: CIS asks for network policies "
+        "that are enforced (5.3); remove it, or set hardened to `false`.",
+    ),
+    "any kernel, and hardened": (
+        {"hardened": True, "k3sAgentConfig": {"protect-kernel-defaults": False}},
+        "k3sAgentConfig: `protect-kernel-defaults: false` undoes what `hardened` does: CIS asks the kubelet to insist "
+        "on the kernel's parameters (4.2.6); remove it, or set hardened to `false`.",
+    ),
     "a drain without time": ({"drainTimeout": 1}, "drainTimeout: `1` must be a whole number from 10 to 3600."),
     "no agent at a time": (
         {"maxUnavailableAgents": 0},

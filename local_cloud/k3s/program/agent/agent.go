@@ -5,7 +5,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -53,8 +52,10 @@ func (a *Agent) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkKernel(a.Settings.Bool("protect-kernel-defaults")); err != nil {
-		return err
+	if a.Settings.Bool("protect-kernel-defaults") {
+		if err := checkKernel("/"); err != nil {
+			return err
+		}
 	}
 	secret, err := token.Parse(a.Token)
 	if err != nil {
@@ -240,25 +241,6 @@ func followServers(ctx context.Context, balancer *loadBalancer, client *serverCl
 		case <-time.After(serversInterval):
 		}
 	}
-}
-
-// checkKernel is what the kubelet does for protect-kernel-defaults (k8s.io/component-helpers/node/util/sysctl).
-func checkKernel(protect bool) error {
-	if !protect {
-		return nil
-	}
-	for name, wanted := range map[string]string{
-		"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
-	} {
-		text, err := os.ReadFile("/proc/sys/" + name)
-		if err != nil {
-			return err
-		}
-		if found := strings.TrimSpace(string(text)); found != wanted {
-			return fmt.Errorf("protect-kernel-defaults: invalid kernel flag: %s, expected value: %s, actual value: %s", name, wanted, found)
-		}
-	}
-	return nil
 }
 
 func clientFor(path string) (kubernetes.Interface, error) {
