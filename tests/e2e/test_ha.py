@@ -14,6 +14,7 @@ import yaml
 
 from tests.e2e.conftest import brought_up
 from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, open_to_outsider, rented, rented_with_prefix, run, wait_for
+from tests.e2e.status import status, status_json
 
 PREFIX = "e2e-ha"
 INTERVAL, UNHEALTHY = 3, 2
@@ -69,6 +70,30 @@ def test_nothing_changes_after_up(stack: Stack) -> None:
 
 def test_nothing_has_drifted_after_up(stack: Stack) -> None:
     stack.preview("--refresh", "--expect-no-changes")
+
+
+def test_status_of_a_healthy_cluster(stack: Stack) -> None:
+    shown = status(stack, "--drift")
+    assert shown.returncode == 0, shown.stdout
+    assert shown.stdout.rstrip().endswith("All is well.")
+    assert "drift          none" in shown.stdout
+    assert "\033[" not in shown.stdout
+    found = status_json(stack)
+    assert found["healthy"] is True
+    assert {node["name"] for node in found["nodes"] if node["ready"]} == set(stack.nodes())
+    assert {certificate["name"] for certificate in found["certificates"]} == {"API", "kubeconfig"}
+
+
+def test_status_with_a_stopped_database(stack: Stack) -> None:
+    run(LOCAL_CLOUD, "fault", "stop-database", database_id(stack))
+    try:
+        shown = status(stack)
+        assert shown.returncode == 1
+        assert "the datastore does not answer" in shown.stdout
+        assert "Traceback" not in shown.stdout
+    finally:
+        run(LOCAL_CLOUD, "fault", "start-database", database_id(stack))
+    wait_for("the API's return", lambda: status(stack).returncode == 0, 120)
 
 
 def test_kubeconfig_is_private_and_bears_the_stack_s_name(stack: Stack) -> None:
@@ -179,6 +204,9 @@ def test_the_api_answers_through_the_other_server_when_one_dies(stack: Stack) ->
             INTERVAL * UNHEALTHY + CONNECT_SECONDS,
         )
         print(f"\nafter a server's power cut, kubectl answered after {seconds:.1f} s")
+        shown = status(stack)
+        assert shown.returncode == 1
+        assert f"{server} is off: its droplet does not run" in shown.stdout
         # Once the health check has taken the dead server out, every request is answered at once.
         time.sleep(INTERVAL * UNHEALTHY)
         for _ in range(10):
@@ -196,6 +224,9 @@ def test_destroy_leaves_nothing_and_up_builds_it_again(stack: Stack) -> None:
     stack.destroy()
     assert rented_with_prefix(PREFIX) == []
     assert not stack.kubeconfig.exists()
+    without = status(stack)
+    assert without.returncode == 2
+    assert f"the stack {stack.name} has no cluster" in without.stdout
     gone = before - set(os.listdir("/run/netns"))
     # A namespace for each droplet, the database and the load balancer.
     assert len(gone) == 5
