@@ -56,6 +56,9 @@ class K3sCluster(pulumi.ComponentResource):
         self._name = name
         self._settings = settings
         self._child = pulumi.ResourceOptions(parent=self)
+        # The database is worth nothing without K3s's rows in it, its user, and the token that seals what it holds.
+        protect = isinstance(settings.datastore, ManagedDatastoreSettings) and settings.datastore.protect
+        self._kept = pulumi.ResourceOptions(parent=self, protect=protect)
         # Everything is made in this region, and so after what cannot be changed was refused.
         self._region = invariants.Invariants(name, invariants.of(settings), self._child).region
         self._network = Network(
@@ -138,7 +141,7 @@ class K3sCluster(pulumi.ComponentResource):
             return None
         tag = self._tags[settings.server_tag]
         args = DatastoreArgs(settings.name_prefix, self._region, settings.datastore, self._network.vpc_id, tag)
-        return Datastore(f"{name}-datastore", args, self._child)
+        return Datastore(f"{name}-datastore", args, self._kept)
 
     def _single_node_address(self, name: str) -> pulumi.Output[str]:
         settings, server = self._settings, self._servers[0]
@@ -292,7 +295,7 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _token(self, name: str) -> pulumi.Output[str]:
         logical_name = self._logical_name(name)
-        return random.RandomPassword(logical_name, length=TOKEN_LENGTH, special=False, opts=self._child).result
+        return random.RandomPassword(logical_name, length=TOKEN_LENGTH, special=False, opts=self._kept).result
 
     def _logical_name(self, part: str) -> str:
         """Pulumi's name of a part. URNs do not hold the parent's name, so that two clusters in a program need two.

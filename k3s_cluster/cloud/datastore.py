@@ -42,7 +42,7 @@ class Datastore(pulumi.ComponentResource):
             node_count=args.settings.nodes,
             region=args.region,
             private_network_uuid=args.vpc_id,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.settings.protect),
+            opts=child,
         )
         database = digitalocean.DatabaseDb(f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=child)
         user = digitalocean.DatabaseUser(
