@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefi
 PREFIX = "e2e-life"
 FIRST, MINOR, PATCH, LAST = "v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.2+k3s1", "v1.34.3+k3s1"
 REPLICAS, BUDGET = 6, 4
+#: What an upgrade may take for each node besides its drain, on an otherwise idle machine of 2 cores.
+NODE_SECONDS = 20
 
 WORKLOAD = f"""
 apiVersion: apps/v1
@@ -171,11 +174,18 @@ def test_the_plan_of_an_upgrade_names_each_node_with_both_versions(stack: Stack)
 
 @pytest.mark.parametrize("version", [MINOR, PATCH], ids=["minor", "patch"])
 def test_an_upgrade_is_not_noticed_at_the_api(stack: Stack, version: str) -> None:
+    change(stack, agentCount=2)
     began = time.monotonic()
     with probing(stack.kubeconfig) as probes, budget_watched(stack) as seen:
-        change(stack, k3sVersion=version)
+        said = change(stack, k3sVersion=version)
     seconds = time.monotonic() - began
     assert set(versions(stack).values()) == {version}
+    # The run says of each node how long it took, and how much of that its pods took to move.
+    took = re.findall(rf"(\S+): K3s {re.escape(version)} after (\d+) s, drain (\d+) s", said)
+    assert {name for name, _, _ in took} == set(stack.nodes())
+    for name, whole, drain in took:
+        print(f"\n{name}: {int(whole) - int(drain)} s, and {drain} s of drain", end="")
+    assert sum(int(whole) - int(drain) for _, whole, drain in took) <= NODE_SECONDS * len(took)
     assert not any(node(stack, name)["spec"].get("unschedulable") for name in stack.nodes())
     print(
         f"\nupgrade of {len(stack.nodes())} nodes to {version}: {seconds:.0f} s; {len(probes.failed)} of "
