@@ -4,6 +4,12 @@
 # the local cloud, packets do.
 set -eu
 
+# A local droplet keeps its network over a reboot, where a real one begins anew.
+ip link delete cni0 2>/dev/null || true
+ip link delete veth0 2>/dev/null || true
+ip netns delete pod 2>/dev/null || true
+nft delete table ip pod_masquerade 2>/dev/null || true
+
 ip link add cni0 type bridge
 ip address add 10.42.9.1/24 dev cni0
 ip link set cni0 up
