@@ -219,6 +219,20 @@ def test_the_api_answers_through_the_other_server_when_one_dies(stack: Stack) ->
     wait_for("the server's return", lambda: stack.nodes().get(server) is True, 60)
 
 
+def test_a_protected_database_keeps_the_whole_cluster_from_being_destroyed(stack: Stack) -> None:
+    stack.configure(datastoreProtect=True)
+    stack.up()
+    before = rented_with_prefix(PREFIX)
+    refused = stack.pulumi("destroy", "--yes", check=False)
+    assert refused.returncode != 0
+    assert "because it is protected" in refused.stdout
+    assert rented_with_prefix(PREFIX) == before
+    assert all(stack.nodes().values())
+    # Let go as the setting's description says, it can be destroyed: the next test does.
+    stack.configure()
+    stack.up()
+
+
 def test_destroy_leaves_nothing_and_up_builds_it_again(stack: Stack) -> None:
     before = set(os.listdir("/run/netns"))
     stack.destroy()
