@@ -20,8 +20,7 @@ _FIXED = {
     "vpc_cidr": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "vpc_id": f"the datastore and all droplets would be made anew in it, and all data lost; {_NEW_STACK}",
     "name_prefix": f"the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
-    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: back this one up, and "
-    "restore the backup there",
+    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}",
 }
 _KEYS = {
     "topology": "topology",

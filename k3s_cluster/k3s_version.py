@@ -32,7 +32,7 @@ def refusal(old: str, new: str) -> str | None:
     if after < before:
         return (
             f"`{new}` is older than `{old}`, which this cluster has had, and K3s cannot go back; "
-            f"set k3sVersion to `{old}` or later, or restore a backup into a new stack"
+            f"set k3sVersion to `{old}` or later, or make another stack with it"
         )
     if after[0] > before[0] + 1:
         step = f"v1.{before[0] + 1}"
