@@ -43,9 +43,6 @@ func runNode(role settings.Role, arguments []string) error {
 	ctx, cancel := context.WithCancelCause(signalled)
 	defer cancel(nil)
 
-	if given.Bool("cluster-reset") {
-		return server.Reset(ctx, given)
-	}
 	end, err := start(ctx, given, append([]string{string(role)}, arguments...), func(err error) { cancel(err) })
 	defer end()
 	if err == nil {
