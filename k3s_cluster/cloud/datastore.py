@@ -26,7 +26,7 @@ class DatastoreArgs:
 class Datastore(pulumi.ComponentResource):
     """A managed database in the VPC that only droplets with the servers' tag can reach.
 
-    Outputs: `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`, `password`,
+    Outputs: `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`, `administrator`,
     `administrator_password`.
     """
 
@@ -48,7 +48,7 @@ class Datastore(pulumi.ComponentResource):
         user = digitalocean.DatabaseUser(
             f"{name}-user",
             cluster_id=cluster.id,
-            name=args.settings.user_name(args.name_prefix),
+            name=f"{args.name_prefix.replace('-', '_')}_default_user",
             opts=child,
         )
         self.firewall = digitalocean.DatabaseFirewall(
@@ -68,7 +68,6 @@ class Datastore(pulumi.ComponentResource):
         self.ca = authority.certificate
         self.database = database.name
         self.user = user.name
-        self.password: pulumi.Output[str] = pulumi.Output.secret(user.password)
         self.administrator = cluster.user
         self.administrator_password: pulumi.Output[str] = pulumi.Output.secret(cluster.password)
         self.endpoint: pulumi.Output[str] = pulumi.Output.secret(

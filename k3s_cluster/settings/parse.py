@@ -85,7 +85,6 @@ _RULES: dict[str, Callable[[str], object]] = {
     "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
     "datastoreNodes": rule.whole_number(1, 3),
     "datastoreProtect": rule.yes_or_no,
-    "datastorePasswordVersion": rule.whole_number(1, 999),
     "datastoreEndpoint": rule.datastore_endpoint,
     "datastoreCa": rule.certificates,
     "loadBalancerSize": rule.load_balancer_nodes,
@@ -106,8 +105,6 @@ KEYS = (*_RULES, "kubeconfigPath")
 SECRET_KEYS = ("datastoreEndpoint",)
 #: The version of a managed database that is not told one.
 DATASTORE_VERSIONS = {"pg": "17", "mysql": "8"}
-#: dev.mysql.com/doc/refman/8.0/en/user-names.html
-MYSQL_USER_NAME_MOST = 32
 
 
 def _unknown_key(key: str) -> str:
@@ -159,15 +156,12 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
             assert isinstance(version, str)
             assert isinstance(size, str)
             assert isinstance(nodes, int)
-            password_version = values["datastorePasswordVersion"]
-            assert isinstance(password_version, int)
             return ManagedDatastoreSettings(
                 engine=engine,
                 version=DATASTORE_VERSIONS[engine] if version == "auto" else version,
                 size=size,
                 nodes=nodes,
                 protect=values["datastoreProtect"] is True,
-                password_version=password_version,
             )
         case "etcd":
             return EmbeddedEtcdSettings()
@@ -257,14 +251,6 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
             return [
                 "datastoreEngine: `sqlite` is a file on one server's disk, which topology `ha` cannot share; "
                 "choose `pg`, `mysql`, `etcd` or `external`, or set topology to `single-node`."
-            ]
-        case ManagedDatastoreSettings(engine="mysql") as mysql if (
-            len(mysql.user_name(settings.name_prefix)) > MYSQL_USER_NAME_MOST
-        ):
-            user = mysql.user_name(settings.name_prefix)
-            return [
-                f"namePrefix: `{settings.name_prefix}` makes `{user}` of the database's user, and MySQL takes "
-                f"{MYSQL_USER_NAME_MOST} characters; choose a shorter prefix."
             ]
         # etcd.io/docs/v3.5/faq ("Why an odd number of cluster members?").
         case EmbeddedEtcdSettings() if ha and servers < 3:

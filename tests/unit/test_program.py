@@ -260,21 +260,11 @@ def test_a_replaceable_machine_gets_a_new_name_with_a_new_image_or_size() -> Non
     assert "keepers" in single.of("RandomId")["agent-0-id"]
 
 
-def test_another_password_is_another_user_who_gets_the_rights() -> None:
-    cloud, _ = up(datastorePasswordVersion=2)
-    (user,) = cloud.of("DatabaseUser").values()
-    (granted,) = cloud.of("DatastoreGrants").values()
-    assert user["name"] == granted["user"] == "k3s_default_user_2"
-    assert "k3s_default_user_2:user-secret@" in secret(cloud.of("Node")["server-0"]["config"])
-
-
-def test_mysql_is_reached_by_a_dsn() -> None:
+def test_mysql_needs_no_grant_and_is_reached_by_a_dsn() -> None:
     cloud, outputs = up(datastoreEngine="mysql")
     (database,) = cloud.of("DatabaseCluster").values()
     assert (database["engine"], database["version"]) == ("mysql", "8")
-    (granted,) = cloud.of("DatastoreGrants").values()
-    assert granted["engine"] == "mysql"
-    assert secret(granted["password"]) == "user-secret"
+    assert not cloud.of("DatastoreGrants")
     server = cloud.of("Node")["server-0"]
     assert "mysql://k3s_default_user:user-secret@tcp(db.example.com:25060)/k3s" in secret(server["config"])
     assert server["datastore_ca"] == "CA"
