@@ -1,0 +1,59 @@
+"""The datastore of a cluster, whichever engine it is: its rows out, and its rows in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pg8000
+
+from k3s_cluster.backup import postgres, sqlite
+from k3s_cluster.backup.backup_file import Backup, BackupError
+from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key
+from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.over_ssh.connection import Connection, NodeError
+
+
+def engine_of(endpoint: str | None) -> str:
+    """`sqlite` or `pg`, from K3s's `datastore-endpoint`. BackupError for one that is not backed up this way."""
+    if endpoint is None:
+        return "sqlite"
+    if endpoint.startswith(("postgres://", "postgresql://")):
+        return "pg"
+    raise BackupError(f"a datastore at {endpoint.partition('://')[0]}:// cannot be backed up or restored here yet")
+
+
+def fixed_settings(config: Mapping[str, object]) -> dict[str, str]:
+    """The settings in a K3s config.yaml that its rows depend on, as texts."""
+    return {key: str(config[key]) for key in sorted(UNCHANGEABLE) if key in config}
+
+
+def dump(server: Connection, endpoint: str | None, ca: str, add: Callable[[Row], None]) -> None:
+    """Hand every row of the datastore that `server` uses to `add`. BackupError if it cannot be read."""
+    if engine_of(endpoint) == "sqlite" or endpoint is None:
+        sqlite.dump(server, add)
+        return
+    database = postgres.address_of(endpoint)
+    try:
+        with server.tunnel(database.host, database.port) as tunnel:
+            postgres.dump(postgres.connect(database, ca, tunnel), add)
+    except (pg8000.Error, OSError) as error:
+        raise BackupError(f"{database.host} could not be read: {error}") from error
+
+
+def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> None:
+    """Put a backup's rows into an empty datastore, before any K3s uses it; what belongs to old machines is left out.
+
+    It may be repeated. BackupError or NodeError if the datastore holds another cluster, or cannot be written.
+    """
+    top = max(row.id for row in backup.rows())
+    rows = (row for row in backup.rows() if not belongs_to_a_machine(row.name))
+    key = bootstrap_key(backup.origin.server_token)
+    if engine_of(endpoint) == "sqlite" or endpoint is None:
+        sqlite.load(server, rows, top, key)
+        return
+    database = postgres.address_of(endpoint)
+    try:
+        with server.tunnel(database.host, database.port) as tunnel:
+            postgres.load(postgres.connect(database, ca, tunnel), rows, top, key)
+    except (pg8000.Error, OSError) as error:
+        raise NodeError(f"{database.host} did not take the rows: {error}") from error
