@@ -30,8 +30,6 @@ UNCHANGEABLE = {
     "egress-selector-mode": "it must be equal on all servers at every moment",
     "secrets-encryption": "the datastore holds secrets written the other way; see docs.k3s.io/cli/secrets-encrypt",
 }
-#: What every server is told, unless k3sServerConfig says otherwise.
-ALWAYS = {"secrets-encryption": True, "write-kubeconfig-mode": "0600"}
 #: DigitalOcean's droplets have their public address on eth0 and their VPC address on eth1.
 VPC_INTERFACE = "eth1"
 
@@ -77,7 +75,8 @@ def server_config(
         "token": tokens.server,
         "agent-token": tokens.agent,
         "tls-san": sorted({api_address, settings.api_name, *([settings.api_domain] if settings.api_domain else [])}),
-        **ALWAYS,
+        "secrets-encryption": True,
+        "write-kubeconfig-mode": "0600",
         "disable": list(settings.disable),
         **_node_config(node, server_marks(settings)),
     }

@@ -87,7 +87,6 @@ _RULES: dict[str, Callable[[str], object]] = {
     "datastoreProtect": rule.yes_or_no,
     "datastoreEndpoint": rule.datastore_endpoint,
     "datastoreCa": rule.certificates,
-    "restoreFile": rule.text,
     "loadBalancerSize": rule.load_balancer_nodes,
     # docs.digitalocean.com/reference/api, load balancer health_check: the bounds of these three.
     "healthCheckInterval": rule.whole_number(3, 300),
@@ -235,7 +234,6 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         )
         if ha
         else None,
-        restore_file=value("restoreFile", str) or None,
         access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public),
         reserved_ip=optional("reservedIp"),
         api_domain=optional("apiDomain"),
@@ -306,11 +304,6 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             "leave serverCount at `auto`, or set topology to `ha`."
         )
     problems += _datastore_contradictions(settings)
-    if settings.restore_file and settings.datastore.engine in ("mysql", "etcd"):
-        problems.append(
-            f"restoreFile: a backup cannot be restored into datastoreEngine `{settings.datastore.engine}` yet; choose "
-            "`pg`, `sqlite` or `external` with Postgres."
-        )
     if settings.topology == "ha" and settings.reserved_ip:
         problems.append(
             f"reservedIp: `{settings.reserved_ip}` is for topology `single-node`; in `ha` the load balancer's address "

@@ -297,11 +297,6 @@ REFUSED = {
         {"datastoreProtect": "maybe"},
         "datastoreProtect: `maybe` must be `true` or `false`.",
     ),
-    "a restore into etcd": (
-        {"datastoreEngine": "etcd", "restoreFile": "fra1.backup"},
-        "restoreFile: a backup cannot be restored into datastoreEngine `etcd` yet; choose `pg`, `sqlite` or `external` "
-        "with Postgres.",
-    ),
     "no database node": ({"datastoreNodes": 0}, "datastoreNodes: `0` must be a whole number from 1 to 3."),
     "an unknown load balancer size": (
         {"loadBalancerSize": "lb-huge"},
