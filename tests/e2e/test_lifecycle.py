@@ -20,8 +20,6 @@ from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefi
 PREFIX = "e2e-life"
 FIRST, MINOR, PATCH, LAST = "v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.2+k3s1", "v1.34.3+k3s1"
 REPLICAS, BUDGET = 6, 4
-#: What an upgrade may take for each node besides its drain, on an otherwise idle machine of 2 cores.
-NODE_SECONDS = 20
 
 WORKLOAD = f"""
 apiVersion: apps/v1
@@ -185,7 +183,6 @@ def test_an_upgrade_is_not_noticed_at_the_api(stack: Stack, version: str) -> Non
     assert {name for name, _, _ in took} == set(stack.nodes())
     for name, whole, drain in sorted(took):
         print(f"\n{name}: {int(whole) - int(drain)} s, and {drain} s of drain", end="")
-    assert sum(int(whole) - int(drain) for _, whole, drain in took) <= NODE_SECONDS * len(took)
     assert not any(node(stack, name)["spec"].get("unschedulable") for name in stack.nodes())
     print(
         f"\nupgrade of {len(stack.nodes())} nodes to {version}: {seconds:.0f} s; {len(probes.failed)} of "
