@@ -47,7 +47,7 @@ const (
 	headerTimeout    = 10 * time.Second
 	// A stop with a dead datastore must end too: each part has so long, and then it is ended.
 	controllersPatience = 3 * time.Second
-	programPatience     = 10 * time.Second
+	programPatience     = 3 * time.Second
 	drainPatience       = 2 * time.Second
 )
 
