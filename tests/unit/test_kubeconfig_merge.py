@@ -11,22 +11,9 @@ import yaml
 
 from k3s_cluster import kubeconfig_file
 from k3s_cluster.kubeconfig import KubeconfigError, merge, owner_of, rewrite, unmerge
+from tests.unit.k3s_kubeconfig import K3S_YAML
 
 OWNER = owner_of("k3s-digitalocean", "fra1")
-K3S_YAML = """
-apiVersion: v1
-clusters:
-- cluster: {certificate-authority-data: Q0E=, server: https://127.0.0.1:6443}
-  name: default
-contexts:
-- context: {cluster: default, user: default}
-  name: default
-current-context: default
-kind: Config
-users:
-- name: default
-  user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}
-"""
 
 
 def own(name: str = "fra1", server: str = "https://203.0.113.9:6443") -> str:

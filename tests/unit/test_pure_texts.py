@@ -17,6 +17,7 @@ from k3s_cluster.over_ssh import reboot
 from k3s_cluster.over_ssh.datastore_grants import grants
 from k3s_cluster.over_ssh.hosts_file import with_servers
 from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
+from tests.unit.k3s_kubeconfig import K3S_YAML
 from tests.unit.stack_files import CHECKOUT, config
 
 TOKENS = Tokens(server="server-secret", agent="agent-secret")
@@ -208,22 +209,6 @@ def test_hosts_keeps_what_was_there_and_replaces_only_its_own_part() -> None:
     assert "10.9.9.9 mine" in second
     assert [line for line in second.splitlines() if line.endswith("k3s-api.internal")] == ["10.0.0.4 k3s-api.internal"]
     assert with_servers(second, "k3s-api.internal", ["10.0.0.4"]) == second
-
-
-K3S_YAML = """
-apiVersion: v1
-clusters:
-- cluster: {certificate-authority-data: Q0E=, server: https://127.0.0.1:6443}
-  name: default
-contexts:
-- context: {cluster: default, user: default}
-  name: default
-current-context: default
-kind: Config
-users:
-- name: default
-  user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}
-"""
 
 
 def test_kubeconfig_points_at_the_api_and_bears_the_stack_s_name() -> None:
