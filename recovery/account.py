@@ -6,6 +6,7 @@ import json
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -17,7 +18,6 @@ TIMEOUT_SECONDS = 60
 BUSY = (409, 412, 422, 429)
 PATIENCE_SECONDS = 600
 RETRY_SECONDS = 2
-PAGE_SIZE = 200
 
 
 class AccountError(Exception):
@@ -37,15 +37,17 @@ class Account:
     def list(self, path: str, items: str) -> list[dict[str, Any]]:
         """The items under `items` on all pages; nothing where there is no such path."""
         found: list[dict[str, Any]] = []
-        page = 1
+        # Not every list has pages (databases have none), so nothing is said about pages that no answer spoke of.
+        query = ""
         while True:
-            status, answer = self._ask("GET", f"{path}?page={page}&per_page={PAGE_SIZE}")
+            status, answer = self._ask("GET", path + query)
             if status == 404:
                 return found
             found += answer.get(items) or []
-            if not ((answer.get("links") or {}).get("pages") or {}).get("next"):
+            following = ((answer.get("links") or {}).get("pages") or {}).get("next")
+            if not following:
                 return found
-            page += 1
+            query = "?" + urllib.parse.urlsplit(following).query
 
     def remove(self, leftover: Leftover) -> None:
         """Remove it and wait until it is gone. AccountError if that takes over ten minutes."""
