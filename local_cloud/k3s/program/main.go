@@ -11,6 +11,7 @@ import (
 	"k8s.io/component-base/logs"
 	"k8s.io/component-base/version"
 
+	"k3s.local/k3s/etcd"
 	"k3s.local/k3s/kubernetes"
 	"k3s.local/k3s/settings"
 )
@@ -23,14 +24,18 @@ Commands:
   server           Run management server
   agent            Run node agent
   kubectl          Run kubectl
+  etcd-snapshot    Manage snapshots of the embedded etcd (save, ls, delete, prune)
   secrets-encrypt  Show whether Secrets are encrypted at rest (status)
 
-k3s --version shows the version. This is a stand-in: no container runs, and there is no embedded etcd.`
+k3s --version shows the version. This is a stand-in: no container runs.`
 
 func main() {
 	name := filepath.Base(os.Args[0])
 	if name == kubernetes.Kubectl {
 		os.Exit(kubectl(os.Args[1:]))
+	}
+	if name == etcd.Program {
+		os.Exit(etcd.Run(os.Args[1:]))
 	}
 	if code, known := kubernetes.Run(name); known {
 		os.Exit(code)
@@ -62,11 +67,15 @@ func k3s(arguments []string) int {
 		if err := secretsEncrypt(rest); err != nil {
 			fail(err)
 		}
+	case "etcd-snapshot":
+		if err := etcdSnapshot(rest); err != nil {
+			fail(err)
+		}
 	case "--version", "-v", "version":
 		fmt.Printf("k3s version %s (stand-in)\ngo version %s\n", version.Get().GitVersion, runtime.Version())
 	case "help", "--help", "-h":
 		fmt.Println(usage)
-	case "crictl", "ctr", "token", "etcd-snapshot", "certificate", "check-config", "completion":
+	case "crictl", "ctr", "token", "certificate", "check-config", "completion":
 		fail(fmt.Errorf("k3s %s is not supported by this stand-in for K3s", command))
 	default:
 		fail(fmt.Errorf("No help topic for '%s'", command)) //nolint:staticcheck // K3s's own words.

@@ -64,6 +64,9 @@ func runNode(role settings.Role, arguments []string) error {
 
 func start(ctx context.Context, given settings.Settings, arguments []string, failed func(error)) (func(), error) {
 	if given.Role == settings.Server {
+		if given.Bool("cluster-reset") {
+			return func() {}, server.Reset(ctx, given)
+		}
 		running, err := server.Start(ctx, given, arguments, failed)
 		return running.Stop, err
 	}

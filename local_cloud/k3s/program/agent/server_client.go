@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +67,19 @@ func trustServer(ctx context.Context, url string, secret token.Token) (*serverCl
 	}, nil
 }
 
+// ErrNotAuthorized is a server's answer to another token than the cluster's.
+var ErrNotAuthorized = errors.New("not authorized")
+
+// Ask fetches `path` from the server at `url` in the name of a server that joins its cluster.
+func Ask(ctx context.Context, url string, secret token.Token, path string) ([]byte, error) {
+	secret.User = "server"
+	client, err := trustServer(ctx, url, secret)
+	if err != nil {
+		return nil, err
+	}
+	return client.do(ctx, http.MethodGet, path, nil, nil)
+}
+
 func (c *serverClient) cluster(ctx context.Context) (supervisor.ClusterConfig, error) {
 	var config supervisor.ClusterConfig
 	text, err := c.do(ctx, http.MethodGet, "/v1-k3s/config", nil, nil)
@@ -116,6 +130,9 @@ func (c *serverClient) do(ctx context.Context, method, path string, body []byte,
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBytes))
 	if err != nil {
 		return nil, err
+	}
+	if response.StatusCode == http.StatusUnauthorized {
+		return nil, fmt.Errorf("%s: %s: %w", path, response.Status, ErrNotAuthorized)
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s: %s", path, response.Status, strings.TrimSpace(string(text)))

@@ -16,6 +16,9 @@ type Data struct {
 	ServiceAccountKey []byte
 	// EncryptionConfig is the API server's; empty where Secrets are not encrypted.
 	EncryptionConfig []byte `json:",omitempty"`
+	// EtcdServerCA and EtcdPeerCA are there where the datastore is an embedded etcd.
+	EtcdServerCA pki.Pair `json:",omitzero"`
+	EtcdPeerCA   pki.Pair `json:",omitzero"`
 	// ServerToken and AgentToken are the passwords of nodes that join, K3s's `passwd` file.
 	ServerToken string
 	AgentToken  string

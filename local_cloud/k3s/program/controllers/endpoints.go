@@ -33,10 +33,10 @@ type Endpoints struct {
 	ports      []corev1.EndpointPort
 }
 
-// NewEndpoints uses the datastore at `store` (an etcd URL) for the leases.
-func NewEndpoints(client kubernetes.Interface, store string, ip net.IP, port int) (*Endpoints, error) {
+// NewEndpoints uses the datastore `store` for the leases.
+func NewEndpoints(client kubernetes.Interface, store storagebackend.TransportConfig, ip net.IP, port int) (*Endpoints, error) {
 	config := storagebackend.NewDefaultConfig("/registry", legacyscheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion))
-	config.Transport.ServerList = []string{store}
+	config.Transport = store
 	config.CompactionInterval = 0
 	leases, err := reconcilers.NewLeases(config.ForResource(schema.GroupResource{Resource: "apiServerIPInfo"}), "/masterleases/", leaseSeconds*time.Second)
 	if err != nil {

@@ -69,6 +69,17 @@ func (authority Pair) Serving(commonName string, names []string) (Pair, error) {
 	return authority.issue(servingTemplate(commonName, names), key.Public(), key)
 }
 
+// Peer makes a certificate for what is server and client at once, as the members of etcd are.
+func (authority Pair) Peer(commonName string, names []string) (Pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Pair{}, err
+	}
+	template := servingTemplate(commonName, names)
+	template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	return authority.issue(template, key.Public(), key)
+}
+
 // SignClient signs the key of a certificate request (PEM) for a user in groups; what else the request asks for is
 // not looked at.
 func (authority Pair) SignClient(request []byte, user string, groups ...string) ([]byte, error) {

@@ -22,6 +22,8 @@ func (f folders) tls(name string) string         { return filepath.Join(f.root, 
 func (f folders) cred(name string) string        { return filepath.Join(f.root, "cred", name) }
 func (f folders) manifests() string              { return filepath.Join(f.root, "manifests") }
 func (f folders) database() string               { return filepath.Join(f.root, "db") }
+func (f folders) etcd() string                   { return filepath.Join(f.database(), "etcd") }
+func (f folders) resetFlag() string              { return filepath.Join(f.database(), "reset-flag") }
 func (f folders) socket() string                 { return filepath.Join(f.root, "kine.sock") }
 func (f folders) token() string                  { return filepath.Join(f.root, "token") }
 func (f folders) encryptionConfig() string       { return f.cred("encryption-config.json") }
@@ -30,7 +32,7 @@ func (f folders) key(name string) string         { return f.tls(name + ".key") }
 
 func (f folders) make() error {
 	problems := []error{}
-	for _, path := range []string{f.root, f.tls(""), f.cred(""), f.manifests(), f.database()} {
+	for _, path := range []string{f.root, f.tls("etcd"), f.cred(""), f.manifests(), f.database()} {
 		problems = append(problems, os.MkdirAll(path, 0o700))
 	}
 	return errors.Join(problems...)
@@ -47,6 +49,9 @@ func (f folders) writeShared(data bootstrap.Data) error {
 		f.writePair("client-ca", data.ClientCA),
 		f.writePair("request-header-ca", data.RequestHeaderCA),
 		os.WriteFile(f.key("service"), data.ServiceAccountKey, 0o600),
+	}
+	if len(data.EtcdServerCA.Key) > 0 {
+		problems = append(problems, f.writePair(etcdServerCA, data.EtcdServerCA), f.writePair(etcdPeerCA, data.EtcdPeerCA))
 	}
 	if len(data.EncryptionConfig) > 0 {
 		problems = append(problems, os.WriteFile(f.encryptionConfig(), data.EncryptionConfig, 0o600))

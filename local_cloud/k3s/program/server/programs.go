@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"k3s.local/k3s/etcd"
 	"k3s.local/k3s/settings"
 )
 
@@ -32,7 +33,7 @@ func kineArguments(given settings.Settings, f folders) []string {
 	})
 }
 
-func apiServerArguments(given settings.Settings, f folders, advertise string, encrypted bool) []string {
+func apiServerArguments(given settings.Settings, f folders, advertise string, encrypted, onEtcd bool) []string {
 	domain := given.Text("cluster-domain")
 	arguments := []string{
 		"--advertise-address=" + advertise,
@@ -45,11 +46,6 @@ func apiServerArguments(given settings.Settings, f folders, advertise string, en
 		"--enable-admission-plugins=NodeRestriction",
 		// The service `kubernetes` must name the port that clients use: controllers.Endpoints does that.
 		"--endpoint-reconciler-type=none",
-		// kine compacts by itself, and knows nothing of the key that the API server would keep for it.
-		"--etcd-compaction-interval=0",
-		// kine cannot tell the size of an SQLite datastore unless SQLite is built with its dbstat table.
-		"--etcd-db-metric-poll-interval=0",
-		"--etcd-servers=unix://" + f.socket(),
 		"--kubelet-certificate-authority=" + f.certificate("server-ca"),
 		"--kubelet-client-certificate=" + f.certificate("client-kube-apiserver"),
 		"--kubelet-client-key=" + f.key("client-kube-apiserver"),
@@ -72,6 +68,23 @@ func apiServerArguments(given settings.Settings, f folders, advertise string, en
 		"--tls-cert-file=" + f.certificate("serving-kube-apiserver"),
 		"--tls-private-key-file=" + f.key("serving-kube-apiserver"),
 		"--v=" + given.Text("v"),
+	}
+	if onEtcd {
+		files := f.etcdFiles()
+		arguments = append(arguments,
+			"--etcd-servers="+etcd.Endpoint,
+			"--etcd-cafile="+files.ServerCA,
+			"--etcd-certfile="+files.ClientCertificate,
+			"--etcd-keyfile="+files.ClientKey,
+		)
+	} else {
+		arguments = append(arguments,
+			// kine compacts by itself, and knows nothing of the key that the API server would keep for it.
+			"--etcd-compaction-interval=0",
+			// kine cannot tell the size of an SQLite datastore unless SQLite is built with its dbstat table.
+			"--etcd-db-metric-poll-interval=0",
+			"--etcd-servers=unix://"+f.socket(),
+		)
 	}
 	if encrypted {
 		arguments = append(arguments, "--encryption-provider-config="+f.encryptionConfig())

@@ -1,4 +1,4 @@
-// Package server is a K3s server: the datastore's front (kine), Kubernetes' control plane, K3s's own controllers, and
+// Package server is a K3s server: the datastore (etcd) or its front (kine), Kubernetes' control plane, K3s's own controllers, and
 // port 6443 with all of it behind.
 package server
 
@@ -27,6 +27,7 @@ import (
 	"k3s.local/k3s/agent"
 	"k3s.local/k3s/bootstrap"
 	"k3s.local/k3s/controllers"
+	"k3s.local/k3s/etcd"
 	"k3s.local/k3s/kubeconfig"
 	kubeprograms "k3s.local/k3s/kubernetes"
 	"k3s.local/k3s/packaged"
@@ -60,8 +61,11 @@ type Server struct {
 
 	data      bootstrap.Data
 	advertise string
-	config    *rest.Config
-	client    kubernetes.Interface
+	// store is a client of the datastore; member is nil where that is no embedded etcd.
+	store  *clientv3.Client
+	member *etcd.Member
+	config *rest.Config
+	client kubernetes.Interface
 
 	// children in the order in which they were started.
 	children []*process.Child
@@ -72,18 +76,23 @@ type Server struct {
 	working         sync.WaitGroup
 }
 
-// Start starts a server and returns when its node is registered. `failed` is called when one of its programs ends by
-// itself later on. Call Stop in every case.
-func Start(ctx context.Context, given settings.Settings, arguments []string, failed func(error)) (*Server, error) {
-	s := &Server{
+func newServer(given settings.Settings, arguments []string, failed func(error)) *Server {
+	return &Server{
 		settings:        given,
 		folders:         folders{filepath.Join(given.Text("data-dir"), "server")},
 		arguments:       arguments,
 		failed:          failed,
 		stopControllers: func() {},
 	}
+}
+
+// Start starts a server and returns when its node is registered. `failed` is called when one of its programs ends by
+// itself later on. Call Stop in every case.
+func Start(ctx context.Context, given settings.Settings, arguments []string, failed func(error)) (*Server, error) {
+	s := newServer(given, arguments, failed)
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return s.folders.make() },
+		s.findAddress,
 		s.startDatastore,
 		s.loadBootstrap,
 		s.prepareFiles,
@@ -110,7 +119,7 @@ func (s *Server) Stop() {
 	// The API server's clients first and together, then it, then its datastore.
 	var clients sync.WaitGroup
 	for _, child := range s.children {
-		if child.Name != kubeprograms.APIServer && child.Name != kine {
+		if child.Name != kubeprograms.APIServer && child.Name != kine && child.Name != etcd.Program {
 			clients.Add(1)
 			go func() {
 				defer clients.Done()
@@ -121,6 +130,9 @@ func (s *Server) Stop() {
 	clients.Wait()
 	for i := len(s.children) - 1; i >= 0; i-- {
 		s.children[i].Stop(programPatience)
+	}
+	if s.store != nil {
+		_ = s.store.Close()
 	}
 	if s.front != nil {
 		drain, cancel := context.WithTimeout(context.Background(), drainPatience)
@@ -154,7 +166,27 @@ func (s *Server) run(ctx context.Context, name, executable string, arguments []s
 	return nil
 }
 
+// findAddress finds the address that other servers reach this one by.
+func (s *Server) findAddress(context.Context) error {
+	if s.advertise = s.settings.Text("advertise-address"); s.advertise != "" {
+		return nil
+	}
+	addresses, err := agent.Addresses(s.settings)
+	if err != nil {
+		return err
+	}
+	s.advertise = addresses[0]
+	return nil
+}
+
 func (s *Server) startDatastore(ctx context.Context) error {
+	if s.usesEtcd() {
+		return s.startEtcd(ctx)
+	}
+	return s.startKine(ctx)
+}
+
+func (s *Server) startKine(ctx context.Context) error {
 	self, err := process.Self()
 	if err != nil {
 		return err
@@ -166,7 +198,14 @@ func (s *Server) startDatastore(ctx context.Context) error {
 	if err := os.RemoveAll(s.folders.socket()); err != nil {
 		return err
 	}
-	return s.run(ctx, kine, executable, nil, strings.Join(kineArguments(s.settings, s.folders), "\n"))
+	if err := s.run(ctx, kine, executable, nil, strings.Join(kineArguments(s.settings, s.folders), "\n")); err != nil {
+		return err
+	}
+	if err := waitForFile(ctx, s.folders.socket()); err != nil {
+		return err
+	}
+	s.store, err = clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + s.folders.socket()}, DialTimeout: datastorePatient})
+	return err
 }
 
 // loadBootstrap waits for the datastore, and takes the cluster's data from it or makes it for a new cluster.
@@ -175,17 +214,9 @@ func (s *Server) loadBootstrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := waitForFile(ctx, s.folders.socket()); err != nil {
-		return err
-	}
-	store, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + s.folders.socket()}, DialTimeout: datastorePatient})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
 	var found bool
 	for {
-		if s.data, found, err = s.loadOnce(ctx, store, secret); err == nil || errors.Is(err, bootstrap.ErrOtherToken) || ctx.Err() != nil {
+		if s.data, found, err = s.loadOnce(ctx, secret); err == nil || errors.Is(err, bootstrap.ErrOtherToken) || ctx.Err() != nil {
 			break
 		}
 		klog.V(1).InfoS("Waiting for the datastore", "err", err)
@@ -201,7 +232,15 @@ func (s *Server) loadBootstrap(ctx context.Context) error {
 			return err
 		}
 		fresh.ServerToken, fresh.AgentToken = secret, agentSecret
-		if s.data, err = bootstrap.Save(ctx, store, secret, fresh); err != nil {
+		if s.member != nil {
+			var server, peer error
+			fresh.EtcdServerCA, server = s.folders.readPair(etcdServerCA)
+			fresh.EtcdPeerCA, peer = s.folders.readPair(etcdPeerCA)
+			if err := errors.Join(server, peer); err != nil {
+				return err
+			}
+		}
+		if s.data, err = bootstrap.Save(ctx, s.store, secret, fresh); err != nil {
 			return err
 		}
 	}
@@ -227,10 +266,10 @@ func waitForFile(ctx context.Context, path string) error {
 	}
 }
 
-func (s *Server) loadOnce(ctx context.Context, store *clientv3.Client, secret string) (bootstrap.Data, bool, error) {
+func (s *Server) loadOnce(ctx context.Context, secret string) (bootstrap.Data, bool, error) {
 	attempt, cancel := context.WithTimeout(ctx, datastorePatient)
 	defer cancel()
-	return bootstrap.Load(attempt, store, secret)
+	return bootstrap.Load(attempt, s.store, secret)
 }
 
 // tokens are the secrets of the server token and the agent token. Without a configured token the one of the last start
@@ -281,10 +320,6 @@ func (s *Server) prepareFiles(context.Context) error {
 	addresses, err := agent.Addresses(s.settings)
 	if err != nil {
 		return err
-	}
-	s.advertise = s.settings.Text("advertise-address")
-	if s.advertise == "" {
-		s.advertise = addresses[0]
 	}
 	if err := s.folders.writeShared(s.data); err != nil {
 		return err
@@ -352,7 +387,7 @@ func (s *Server) startAPIServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	arguments := apiServerArguments(s.settings, s.folders, s.advertise, len(s.data.EncryptionConfig) > 0)
+	arguments := apiServerArguments(s.settings, s.folders, s.advertise, len(s.data.EncryptionConfig) > 0, s.member != nil)
 	if err := s.run(ctx, kubeprograms.APIServer, self, arguments, ""); err != nil {
 		return err
 	}
@@ -399,6 +434,9 @@ func (s *Server) listen(context.Context) error {
 			SecretsEncryption: s.settings.Bool("secrets-encryption"),
 			HTTPSPort:         s.port(),
 		},
+	}
+	if s.member != nil {
+		join.Members = func(ctx context.Context) (etcd.Members, error) { return etcd.Describe(ctx, s.member.Files) }
 	}
 	if err := join.Register(mux); err != nil {
 		return err
@@ -470,7 +508,7 @@ func (s *Server) startControllers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := controllers.NewEndpoints(s.client, "unix://"+s.folders.socket(), net.ParseIP(s.advertise), s.advertisePort())
+	endpoints, err := controllers.NewEndpoints(s.client, s.transport(), net.ParseIP(s.advertise), s.advertisePort())
 	if err != nil {
 		return err
 	}
@@ -480,13 +518,21 @@ func (s *Server) startControllers(ctx context.Context) error {
 			return err
 		}
 	}
-	var running context.Context
-	running, s.stopControllers = context.WithCancel(ctx)
-	for _, controller := range []interface{ Run(context.Context) }{
+	working := []controller{
 		endpoints,
 		&controllers.Nodes{Client: s.client, ServerNode: nodeName},
 		&controllers.Manifests{Folder: s.folders.manifests(), Client: s.client, Dynamic: objects, Disabled: removed},
-	} {
+	}
+	if s.member != nil {
+		more, err := s.etcdControllers()
+		if err != nil {
+			return err
+		}
+		working = append(working, more...)
+	}
+	var running context.Context
+	running, s.stopControllers = context.WithCancel(ctx)
+	for _, controller := range working {
 		s.working.Add(1)
 		go func() {
 			defer s.working.Done()

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/robfig/cron/v3"
 )
 
 // Role is the command: `k3s server` or `k3s agent`.
@@ -216,8 +218,10 @@ func (s Settings) check() error {
 	if s.Text("datastore-endpoint") != "" && (!isURL || !slices.Contains([]string{"sqlite", "postgres", "postgresql", "mysql"}, endpoint)) {
 		return errors.New("invalid value for --datastore-endpoint: this stand-in for K3s has sqlite://, postgres:// and mysql://")
 	}
-	if s.Role == Server && s.Text("server") != "" && s.Text("datastore-endpoint") == "" {
-		return errors.New("--server without --datastore-endpoint joins an embedded etcd, which this stand-in for K3s does not have")
+	if s.Role == Server {
+		if err := s.checkEtcd(); err != nil {
+			return err
+		}
 	}
 	if s.Role == Agent {
 		token, err := s.Secret("token")
@@ -230,6 +234,28 @@ func (s Settings) check() error {
 		if s.Text("server") == "" {
 			return errors.New("--server is required")
 		}
+	}
+	return nil
+}
+
+func (s Settings) checkEtcd() error {
+	if s.Text("server") != "" && s.Text("datastore-endpoint") == "" {
+		token, err := s.Secret("token")
+		if err != nil {
+			return err
+		}
+		if token == "" {
+			return errors.New("--token is required to join a cluster")
+		}
+	}
+	if s.Bool("cluster-reset") && s.Text("server") != "" {
+		return errors.New("cannot perform cluster-reset while server URL is set - remove server from configuration before resetting")
+	}
+	if s.Text("cluster-reset-restore-path") != "" && !s.Bool("cluster-reset") {
+		return errors.New("invalid flag use; --cluster-reset required with --cluster-reset-restore-path")
+	}
+	if _, err := cron.ParseStandard(s.Text("etcd-snapshot-schedule-cron")); err != nil {
+		return fmt.Errorf("invalid value for --etcd-snapshot-schedule-cron: %w", err)
 	}
 	return nil
 }

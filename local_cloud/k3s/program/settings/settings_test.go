@@ -60,11 +60,14 @@ func TestDropInsReplaceKeysAndAddToLists(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	for config, message := range map[string]string{
 		"no-such-flag: 1":                    "flag provided but not defined: -no-such-flag",
-		"cluster-init: true":                 "cluster-init is not supported",
+		"etcd-s3: true":                      "etcd-s3 is not supported",
+		"etcd-snapshot-schedule-cron: often": "etcd-snapshot-schedule-cron",
+		"cluster-reset-restore-path: /a":     "--cluster-reset required",
+		"{cluster-reset: true, token: a, server: https://k3s:6443}": "remove server from configuration",
 		"disable: [nothing]":                 `"nothing"`,
 		"node-ip: here":                      "no IP address",
 		"datastore-endpoint: etcd.internal":  "postgres://",
-		"server: https://k3s:6443":           "--datastore-endpoint",
+		"server: https://k3s:6443":           "--token is required",
 		"write-kubeconfig-mode: rw":          "octal",
 		"secrets-encryption: maybe":          "true or false",
 		"datastore-endpoint: http://a:2379 ": "postgres://",

@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"k3s.local/k3s/bootstrap"
+	"k3s.local/k3s/etcd"
 	"k3s.local/k3s/pki"
 )
 
@@ -51,6 +52,8 @@ type Join struct {
 	Passwords NodePasswords
 	// APIServers lists the cluster's API servers as host:port.
 	APIServers func(context.Context) ([]string, error)
+	// Members lists the members of the embedded etcd; nil where the datastore is another.
+	Members func(context.Context) (etcd.Members, error)
 	// Ready says why the API server cannot be used, if so.
 	Ready func(context.Context) error
 
@@ -72,6 +75,10 @@ func (j *Join) Register(mux *http.ServeMux) error {
 	mux.Handle("GET /v1-k3s/apiservers", j.forNodes(j.apiServers))
 	mux.Handle("POST /v1-k3s/client-kubelet.crt", j.forNodes(j.clientKubelet))
 	mux.Handle("POST /v1-k3s/serving-kubelet.crt", j.forNodes(j.servingKubelet))
+	if j.Members != nil {
+		mux.Handle("GET /v1-k3s/server-bootstrap", j.forServers(func(w http.ResponseWriter, _ *http.Request) { answer(w, j.Data) }))
+		mux.Handle("GET /db/info", j.forServers(j.members))
+	}
 	mux.HandleFunc("/v1-k3s/", http.NotFound)
 	return nil
 }
@@ -89,6 +96,26 @@ func (j *Join) forNodes(next http.HandlerFunc) http.Handler {
 		}
 		next(w, r)
 	})
+}
+
+// forServers lets in who knows the server token.
+func (j *Join) forServers(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, given := r.BasicAuth(); !given || user != serverUser || !j.knows(user, password) {
+			http.Error(w, "not authorized", http.StatusUnauthorized)
+			return
+		}
+		next(w, r)
+	})
+}
+
+func (j *Join) members(w http.ResponseWriter, r *http.Request) {
+	members, err := j.Members(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	answer(w, members)
 }
 
 func (j *Join) knows(user, password string) bool {
