@@ -33,7 +33,15 @@ def etcd(machine: Machine, question: str, body: object) -> Any:
     """etcd's own answer, over its gateway on loopback, with the client certificate that K3s keeps."""
     tls = "/var/lib/rancher/k3s/server/tls/etcd"
     keys = ("--cacert", f"{tls}/server-ca.crt", "--cert", f"{tls}/client.crt", "--key", f"{tls}/client.key")
-    command = ("curl", "-sS", "--fail-with-body", *keys, "-d", json.dumps(body), f"https://127.0.0.1:2382/v3/{question}")
+    command = (
+        "curl",
+        "-sS",
+        "--fail-with-body",
+        *keys,
+        "-d",
+        json.dumps(body),
+        f"https://127.0.0.1:2382/v3/{question}",
+    )
     return json.loads(run(*machine.inside(*command)))
 
 
