@@ -43,6 +43,9 @@ func runNode(role settings.Role, arguments []string) error {
 	ctx, cancel := context.WithCancelCause(signalled)
 	defer cancel(nil)
 
+	if given.Bool("cluster-reset") {
+		return server.Reset(ctx, given)
+	}
 	end, err := start(ctx, given, append([]string{string(role)}, arguments...), func(err error) { cancel(err) })
 	defer end()
 	if err == nil {
@@ -64,9 +67,6 @@ func runNode(role settings.Role, arguments []string) error {
 
 func start(ctx context.Context, given settings.Settings, arguments []string, failed func(error)) (func(), error) {
 	if given.Role == settings.Server {
-		if given.Bool("cluster-reset") {
-			return func() {}, server.Reset(ctx, given)
-		}
 		running, err := server.Start(ctx, given, arguments, failed)
 		return running.Stop, err
 	}

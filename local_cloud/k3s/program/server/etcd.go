@@ -234,9 +234,18 @@ func (f folders) readPair(name string) (pki.Pair, error) {
 
 // Reset makes this server's member the only one of its cluster, from a snapshot if one is given, and returns. As in K3s
 // a second reset is refused until the server has run, and the token must be the one of the snapshot's cluster.
-func Reset(ctx context.Context, given settings.Settings) error {
-	s := newServer(given, nil, func(err error) { klog.ErrorS(err, "etcd ended") })
-	defer s.Stop()
+func Reset(parent context.Context, given settings.Settings) (err error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	s := newServer(given, nil, func(err error) { cancel(err) })
+	defer func() {
+		failure := context.Cause(ctx)
+		// From here on an etcd that ends is no failure.
+		cancel(nil)
+		s.Stop()
+		if failure != nil && parent.Err() == nil {
+			err = failure
+		}
+	}()
 	if err := errors.Join(s.folders.make(), s.findAddress(ctx)); err != nil {
 		return err
 	}
