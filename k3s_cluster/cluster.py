@@ -229,6 +229,7 @@ class K3sCluster(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
     ) -> Node:
         settings = self._settings
+        etcd_member = role == "server" and isinstance(settings.datastore, EmbeddedEtcdSettings)
         resized_in_place = role == "server" and settings.topology == "single-node"
         args = NodeArgs(
             role=role,
@@ -246,7 +247,8 @@ class K3sCluster(pulumi.ComponentResource):
             labels=dict(marks.labels),
             taints=list(marks.taints),
             api_name=settings.api_name,
-            server_addresses=[server.private_ip for server in self._servers],
+            # A server that joins etcd must not ask itself.
+            server_addresses=[server.private_ip for server in self._servers if not (etcd_member and server is machine)],
             peers=[
                 {"host": server.public_ip, "host_key": server.host_key}
                 for server in self._servers
@@ -255,6 +257,7 @@ class K3sCluster(pulumi.ComponentResource):
             drain_timeout=settings.roll.drain_timeout,
             at_a_time=settings.roll.max_unavailable_agents,
             health_check=_health_check(settings) if role == "server" else None,
+            etcd_member=etcd_member,
         )
         return Node(self._logical_name(name), args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
@@ -268,10 +271,8 @@ class K3sCluster(pulumi.ComponentResource):
                 return managed.endpoint, managed.ca
             case ExternalDatastoreSettings(endpoint=endpoint, ca=ca):
                 return pulumi.Output.secret(endpoint), ca
-            case SqliteDatastoreSettings():
+            case SqliteDatastoreSettings() | EmbeddedEtcdSettings():
                 return pulumi.Output.from_input(None), None
-            case EmbeddedEtcdSettings():
-                raise pulumi.RunError("datastoreEngine: `etcd` is not built yet; choose `pg` or `mysql`.")
 
     def _before_servers(self, datastore: Datastore) -> list[pulumi.Resource]:
         """What must be there before a server may use the managed database."""

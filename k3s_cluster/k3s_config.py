@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 
 from k3s_cluster import hardening
-from k3s_cluster.settings import ClusterSettings, ExternalDatastoreSettings
+from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings, ExternalDatastoreSettings
 
 Role = Literal["server", "agent"]
 
@@ -85,7 +85,29 @@ def server_config(
         config["datastore-endpoint"] = datastore_endpoint
         if not (isinstance(settings.datastore, ExternalDatastoreSettings) and settings.datastore.ca is None):
             config["datastore-cafile"] = DATASTORE_CA_PATH
+    if isinstance(settings.datastore, EmbeddedEtcdSettings):
+        config |= _etcd_config(settings.datastore)
     return _dump(config)
+
+
+def _etcd_config(etcd: EmbeddedEtcdSettings) -> dict[str, object]:
+    """Snapshots (docs.k3s.io/cli/etcd-snapshot). Whether a server begins or joins is no part of the plan: it depends on
+    who has data, and is found out over SSH (over_ssh/embedded_etcd.py)."""
+    config: dict[str, object] = {
+        "etcd-snapshot-schedule-cron": etcd.snapshot_schedule,
+        "etcd-snapshot-retention": etcd.snapshot_retention,
+    }
+    if etcd.s3 is not None:
+        config |= {
+            "etcd-s3": True,
+            "etcd-s3-endpoint": etcd.s3.endpoint,
+            "etcd-s3-bucket": etcd.s3.bucket,
+            "etcd-s3-region": etcd.s3.region,
+            "etcd-s3-access-key": etcd.s3.access_key,
+            "etcd-s3-secret-key": etcd.s3.secret_key,
+            **({"etcd-s3-folder": etcd.s3.folder} if etcd.s3.folder else {}),
+        }
+    return config
 
 
 def server_marks(settings: ClusterSettings) -> NodeMarks:

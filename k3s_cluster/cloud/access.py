@@ -10,12 +10,13 @@ import pulumi_digitalocean as digitalocean
 
 from k3s_cluster.k3s_config import API_PORT
 from k3s_cluster.over_ssh.key_pair import SshKeyPair
-from k3s_cluster.settings import ClusterSettings
+from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings
 
 EVERYONE = ("0.0.0.0/0", "::/0")
 #: docs.k3s.io/installation/requirements ("Inbound Rules for K3s Nodes").
 FLANNEL_VXLAN_PORT = 8472
 KUBELET_PORT = 10250
+ETCD_PORTS = "2379-2380"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Access(pulumi.ComponentResource):
         )
         self.firewalls = [
             _firewall(
-                f"{settings.name_prefix}-servers", args.server_tag, server_rules(settings, args.vpc_range), child
+                f"{settings.name_prefix}-servers",
+                args.server_tag,
+                server_rules(settings, args.vpc_range, args.server_tag),
+                child,
             ),
             _firewall(f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings, args.vpc_range), child),
         ]
@@ -81,13 +85,21 @@ def node_rules(
 
 
 def server_rules(
-    settings: ClusterSettings, vpc_range: pulumi.Input[str]
+    settings: ClusterSettings, vpc_range: pulumi.Input[str], server_tag: pulumi.Input[str]
 ) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
-    """The same for servers, and the API: from the VPC, where the load balancer is too, or for administrators."""
+    """The same for servers, and the API: from the VPC, where the load balancer is too, or for administrators.
+
+    etcd's members reach each other, and nobody else reaches them.
+    """
     single = settings.load_balancer is None
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
     sources = (vpc_range, *(administrators if single else ()))
-    return (*node_rules(settings, vpc_range), _inbound("tcp", str(API_PORT), sources))
+    rules = [*node_rules(settings, vpc_range), _inbound("tcp", str(API_PORT), sources)]
+    if isinstance(settings.datastore, EmbeddedEtcdSettings):
+        rules.append(
+            digitalocean.FirewallInboundRuleArgs(protocol="tcp", port_range=ETCD_PORTS, source_tags=[server_tag])
+        )
+    return tuple(rules)
 
 
 def _inbound(

@@ -13,7 +13,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
-from k3s_cluster.over_ssh import api_watch, k3s_service, reboot, roll, rotation, scheduling
+from k3s_cluster.over_ssh import api_watch, embedded_etcd, k3s_service, reboot, roll, rotation, scheduling
 from k3s_cluster.over_ssh.connection import Connection, NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
@@ -40,7 +40,8 @@ class NodeArgs:
     `peers` are the cluster's servers, this node left out. `node_password` is the same for a rebuilt droplet, so that
     the cluster takes it for the same node. `drain_timeout` is in seconds. `health_check` is the load balancer's
     (`interval` in seconds, `healthy`, `unhealthy`), None for what is behind none. `size` is the droplet's, if it is
-    resized in place: then the node is waited for.
+    resized in place: then the node is waited for. `etcd_member` is true for servers that keep the cluster's state
+    themselves; `server_addresses` then leave out the node's own.
     """
 
     role: Role
@@ -63,6 +64,7 @@ class NodeArgs:
     drain_timeout: int
     at_a_time: int
     health_check: dict[str, int] | None
+    etcd_member: bool = False
 
 
 class NodeProvider(ResourceProvider):
@@ -116,7 +118,10 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         wait_for_first_boot(node, progress)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
+        peers = _etcd_peers(props, stack, node, progress) if props.get("etcd_member") else None
         upgraded = bool(olds) and k3s_service.installed_version(node) != props["k3s_version"]
+        if upgraded and peers is not None:
+            _keep_quorum(props, node, peers, progress)
         drained_for = _drain_for_upgrade(props, stack, node, progress) if upgraded else 0.0
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
@@ -124,6 +129,10 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
             or changed
         )
+        if peers is not None:
+            changed = _take_etcd_membership(props, node, peers, progress) or changed
+            if changed:
+                _keep_quorum(props, node, peers, progress)
         out_since = time.monotonic()
         if changed or not k3s_service.is_active(node, role):
             if props.get("health_check"):
@@ -131,6 +140,8 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             k3s_service.start(node, role, restart=changed, progress=progress)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
         k3s_service.wait_until_ready(node, server, role, props["name"], props["k3s_version"], progress)
+        if peers is not None:
+            _settle_etcd_membership(props, node, progress)
         before = (olds.get("labels") or {}, olds.get("taints") or [])
         scheduling.mark(server, props["name"], props["droplet_id"], props["labels"], props["taints"], before)
         scheduling.uncordon(server, props["name"])
@@ -140,6 +151,78 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
     if upgraded:
         took = time.monotonic() - began
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
+
+
+def _etcd_peers(
+    props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress
+) -> list[Connection | None]:
+    """Connections to the other servers, None for each that does not answer.
+
+    A new cluster's servers boot at the same time, so they are waited for until it is known whether anybody has data.
+    """
+    peers: list[Connection | None] = []
+    for peer in props["peers"]:
+        try:
+            peers.append(stack.enter_context(connect(_target(props, peer), progress, OTHER_SERVER_SECONDS)))
+        except NodeError:
+            peers.append(None)
+    if _membership(props, node, peers) is None:
+        for index, peer in enumerate(props["peers"]):
+            if peers[index] is None:
+                progress(f"waiting for {peer['host']}, which may have the cluster's data")
+                try:
+                    peers[index] = stack.enter_context(connect(_target(props, peer), progress))
+                except NodeError as error:
+                    raise NodeError(
+                        f"{props['name']} was not started: no server that answers has data of etcd, and {peer['host']} "
+                        f"may have it ({error}). Boot that droplet, or, if it is lost, delete it and `pulumi refresh`"
+                    ) from None
+    return peers
+
+
+def _membership(props: dict[str, Any], node: Connection, peers: list[Connection | None]) -> str | None:
+    others = [None if peer is None else embedded_etcd.has_data(peer) for peer in peers]
+    return embedded_etcd.membership(embedded_etcd.has_data(node), others, props["api_name"])
+
+
+def _take_etcd_membership(
+    props: dict[str, Any], node: Connection, peers: list[Connection | None], progress: Progress
+) -> bool:
+    """Tell a server without data to begin the cluster, or to join it. True if it must be (re)started for that."""
+    if embedded_etcd.has_data(node):
+        return False
+    told = _membership(props, node, peers)
+    if told is None:
+        raise NodeError(f"{props['name']}: it cannot be told who has the data of etcd")
+    if told != embedded_etcd.BEGINS:
+        # The member that this node was before its data was lost: K3s lets no second one of its name join.
+        for peer in peers:
+            if peer is not None and k3s_service.answers(peer):
+                if scheduling.get_node(peer, props["name"]) is not None:
+                    progress("taking its lost member out of etcd")
+                    scheduling.remove(peer, props["name"])
+                break
+        else:
+            raise NodeError(
+                f"{props['name']} cannot join: the API of no other server answers, so etcd has lost its majority. "
+                "Bring servers back, or restore a snapshot (docs.k3s.io/cli/etcd-snapshot)"
+            )
+    node.write_file(embedded_etcd.MEMBERSHIP_PATH, told)
+    return True
+
+
+def _settle_etcd_membership(props: dict[str, Any], node: Connection, progress: Progress) -> None:
+    """Wait for the member, and see to it that a server never begins a second cluster: from now on it can only join."""
+    embedded_etcd.wait_until_healthy(node, props["name"], progress)
+    told = embedded_etcd.joins(props["api_name"]) if props["peers"] else embedded_etcd.BEGINS
+    node.write_file(embedded_etcd.MEMBERSHIP_PATH, told)
+
+
+def _keep_quorum(props: dict[str, Any], node: Connection, peers: list[Connection | None], progress: Progress) -> None:
+    """Let a running member stop only when the others go on without it."""
+    if k3s_service.is_active(node, "server") and embedded_etcd.has_data(node):
+        others = [peer for peer in peers if peer is not None]
+        embedded_etcd.wait_for_quorum_without(node, props["name"], others, progress)
 
 
 def _back_into_rotation(check: dict[str, Any], server: Connection, out_for: float, progress: Progress) -> None:

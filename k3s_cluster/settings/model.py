@@ -60,9 +60,24 @@ class ManagedDatastoreSettings:
 
 
 @dataclass(frozen=True)
-class EmbeddedEtcdSettings:
-    """etcd inside the servers themselves, an odd number of them."""
+class EtcdS3Settings:
+    """A bucket that snapshots of etcd go to, of Spaces or of any other store with S3's API."""
 
+    endpoint: str
+    bucket: str
+    region: str
+    folder: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class EmbeddedEtcdSettings:
+    """etcd inside the servers themselves, an odd number of them. `snapshot_schedule` is a cron expression, in UTC."""
+
+    snapshot_schedule: str
+    snapshot_retention: int
+    s3: EtcdS3Settings | None
     engine: Literal["etcd"] = "etcd"
 
 

@@ -19,6 +19,7 @@ from k3s_cluster.settings.model import (
     ClusterSettings,
     DatastoreSettings,
     EmbeddedEtcdSettings,
+    EtcdS3Settings,
     ExternalDatastoreSettings,
     LoadBalancerSettings,
     ManagedDatastoreSettings,
@@ -87,6 +88,9 @@ _RULES: dict[str, Callable[[str], object]] = {
     "datastoreProtect": rule.yes_or_no,
     "datastoreEndpoint": rule.datastore_endpoint,
     "datastoreCa": rule.certificates,
+    "etcdSnapshotSchedule": rule.cron_schedule,
+    "etcdSnapshotRetention": rule.whole_number(1, 1000),
+    "etcdS3": rule.etcd_s3,
     "loadBalancerSize": rule.load_balancer_nodes,
     # docs.digitalocean.com/reference/api, load balancer health_check: the bounds of these three.
     "healthCheckInterval": rule.whole_number(3, 300),
@@ -102,9 +106,13 @@ _RULES: dict[str, Callable[[str], object]] = {
 
 KEYS = (*_RULES, "kubeconfigPath")
 #: Keys whose values are never shown, and are refused in plain.
-SECRET_KEYS = ("datastoreEndpoint",)
+SECRET_KEYS = ("datastoreEndpoint", "etcdS3")
 #: The version of a managed database that is not told one.
 DATASTORE_VERSIONS = {"pg": "17", "mysql": "8"}
+
+
+def _how_to_set(key: str) -> str:
+    return "--path etcdS3.secretKey" if key == "etcdS3" else key
 
 
 def _unknown_key(key: str) -> str:
@@ -128,8 +136,10 @@ def parse_settings(
         if key not in config:
             problems.append(f"{key}: has no value; set it with `pulumi config set {key} VALUE`.")
             continue
-        if key in SECRET_KEYS and config[key] and key not in secrets:
-            problems.append(f"{key}: is kept in plain text; set it with `pulumi config set --secret {key}`.")
+        if key in SECRET_KEYS and config[key] not in ("", "{}") and key not in secrets:
+            problems.append(
+                f"{key}: is kept in plain text; set it with `pulumi config set --secret {_how_to_set(key)}`."
+            )
             continue
         try:
             values[key] = parse(config[key])
@@ -164,7 +174,13 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
                 protect=values["datastoreProtect"] is True,
             )
         case "etcd":
-            return EmbeddedEtcdSettings()
+            schedule, retention, s3 = (
+                values[f"etcd{part}"] for part in ("SnapshotSchedule", "SnapshotRetention", "S3")
+            )
+            assert isinstance(schedule, str)
+            assert isinstance(retention, int)
+            assert s3 is None or isinstance(s3, EtcdS3Settings)
+            return EmbeddedEtcdSettings(schedule, retention, s3)
         case "external":
             endpoint, ca = values["datastoreEndpoint"], values["datastoreCa"]
             return ExternalDatastoreSettings(str(endpoint), str(ca) if ca else None)
@@ -273,13 +289,12 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
 
 def _unused(values: Mapping[str, object], settings: ClusterSettings) -> list[str]:
     """Settings of an engine that was not chosen, where leaving them aside would surprise."""
-    if isinstance(settings.datastore, ExternalDatastoreSettings):
-        return []
+    belongs = {"datastoreEndpoint": "external", "datastoreCa": "external", "etcdS3": "etcd"}
     return [
-        f"{key}: is for datastoreEngine `external` only, and this stack has `{settings.datastore.engine}`; "
+        f"{key}: is for datastoreEngine `{engine}` only, and this stack has `{settings.datastore.engine}`; "
         f"set datastoreEngine, or `pulumi config rm {key}`."
-        for key in ("datastoreEndpoint", "datastoreCa")
-        if values[key]
+        for key, engine in belongs.items()
+        if values[key] and settings.datastore.engine != engine
     ]
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import yaml
 
 from k3s_cluster import k3s_version
-from k3s_cluster.settings.model import Network
+from k3s_cluster.settings.model import EtcdS3Settings, Network
 
 T = TypeVar("T")
 
@@ -43,6 +43,13 @@ MANAGED_K3S_KEYS = {
         ("node-name", "node-ip", "node-external-ip", "flannel-iface"), "the stack sets it from the droplet"
     ),
     **dict.fromkeys(("node-label", "node-taint"), "set labels and taints in agentPools, or serverTaint"),
+    **dict.fromkeys(
+        (
+            *("etcd-snapshot-schedule-cron", "etcd-snapshot-retention", "etcd-s3", "etcd-s3-endpoint"),
+            *("etcd-s3-bucket", "etcd-s3-region", "etcd-s3-folder", "etcd-s3-access-key", "etcd-s3-secret-key"),
+        ),
+        "see the settings that begin with etcd",
+    ),
     "disable": "set `disable`",
     "write-kubeconfig-mode": "the kubeconfig on a server is for root only",
 }
@@ -272,6 +279,41 @@ def datastore_endpoint(raw: str) -> str:
             "`mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`, or etcd's `https://HOST:PORT,...`"
         )
     return raw
+
+
+def cron_schedule(raw: str) -> str:
+    """A cron expression as K3s reads it (docs.k3s.io/cli/etcd-snapshot): five fields, or `@daily` and its like."""
+    fields = r"[0-9*?/,-]+ [0-9*?/,-]+ [0-9*?/,-]+ [0-9A-Za-z*?/,-]+ [0-9A-Za-z*?/,-]+"
+    if not re.fullmatch(rf"{fields}|@(hourly|daily|weekly|monthly)|@every \d+[smh]", raw):
+        raise Refused("must be a cron expression of five fields, such as `0 */12 * * *`, or `@every 6h`")
+    return raw
+
+
+def etcd_s3(raw: str) -> EtcdS3Settings | None:
+    """A bucket for snapshots, or nothing. No value of it is ever shown: two of them are secrets."""
+    found = json_object(raw)
+    if not found:
+        return None
+    # DigitalOcean ignores the region of its Spaces; K3s's default is that of AWS: docs.k3s.io/cli/etcd-snapshot.
+    given = {"region": "us-east-1", "folder": "", **found}
+    needed = ("endpoint", "bucket", "accessKey", "secretKey")
+    names = (*needed, "region", "folder")
+    if unknown := sorted(set(given) - set(names)):
+        raise Refused(f"has the unknown key `{unknown[0]}`; there are {either(names)}")
+    for name in names:
+        value = given.get(name)
+        if not isinstance(value, str) or (name in needed and not value):
+            raise Refused(f"needs a text for {name}; set it with `pulumi config set --path --secret etcdS3.{name}`")
+    if not re.fullmatch(r"[a-z0-9.-]+(:\d+)?", str(given["endpoint"])):
+        raise Refused("needs for endpoint a host, such as `fra1.digitaloceanspaces.com`, without `https://`")
+    return EtcdS3Settings(
+        endpoint=str(given["endpoint"]),
+        bucket=str(given["bucket"]),
+        region=str(given["region"]),
+        folder=str(given["folder"]),
+        access_key=str(given["accessKey"]),
+        secret_key=str(given["secretKey"]),
+    )
 
 
 def certificates(raw: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from pulumi.runtime import mocks
 
 from k3s_cluster.cluster import K3sCluster
@@ -192,6 +193,7 @@ def inbound(cloud: Cloud, name: str) -> set[tuple[str, str, tuple[str, ...]]]:
     return {(rule["protocol"], rule.get("portRange", ""), tuple(rule["sourceAddresses"])) for rule in rules}
 
 
+BUCKET = {"endpoint": "fra1.example", "bucket": "b", "accessKey": "hidden-access", "secretKey": "hidden-secret"}
 EVERYONE = ("0.0.0.0/0", "::/0")
 VPC = ("10.10.10.0/24",)
 
@@ -258,6 +260,30 @@ def test_a_replaceable_machine_gets_a_new_name_with_a_new_image_or_size() -> Non
     single, _ = up(topology="single-node", agentCount=1)
     assert "keepers" not in single.of("RandomId")["server-0-id"]
     assert "keepers" in single.of("RandomId")["agent-0-id"]
+
+
+def test_etcd_makes_no_database_and_its_members_reach_only_each_other() -> None:
+    cloud, outputs = up(datastoreEngine="etcd", etcdS3={**BUCKET})
+    assert outputs["datastore"] == {"engine": "etcd", "version": None, "host": None}
+    assert not cloud.of("DatabaseCluster")
+    rules = cloud.of("Firewall")["k3s-servers"]["inboundRules"]
+    (etcd,) = [rule for rule in rules if rule.get("portRange") == "2379-2380"]
+    assert etcd["sourceTags"] == ["k3s_server"]
+    assert "sourceAddresses" not in etcd
+    assert "2379-2380" not in str(cloud.of("Firewall")["k3s-agents"])
+    nodes = {name: node for name, node in cloud.of("Node").items() if node["role"] == "server"}
+    assert len(nodes) == 3
+    addresses = {address for node in nodes.values() for address in node["server_addresses"]}
+    for node in nodes.values():
+        # A joining server must not ask itself, and only servers are members.
+        assert len(node["server_addresses"]) == 2
+        assert node["etcd_member"]
+        assert "hidden-secret" in secret(node["config"])
+        own = yaml.safe_load(secret(node["config"]))["node-ip"]
+        assert set(node["server_addresses"]) == addresses - {own}
+    (agent,) = [node for node in cloud.of("Node").values() if node["role"] == "agent"]
+    assert not agent["etcd_member"]
+    assert set(agent["server_addresses"]) == addresses
 
 
 def test_mysql_needs_no_grant_and_is_reached_by_a_dsn() -> None:

@@ -61,6 +61,35 @@ def test_a_server_on_an_external_datastore_verifies_it_against_the_ca_that_was_g
         assert told.get("datastore-cafile") == ca
 
 
+def test_servers_with_etcd_inside_are_told_of_snapshots_and_not_who_begins() -> None:
+    text = server_config(settings(datastoreEngine="etcd"), NODE, TOKENS, "203.0.113.9", None)
+    told = yaml.safe_load(text)
+    etcd = {key: value for key, value in told.items() if key.startswith("etcd")}
+    assert etcd == {"etcd-snapshot-schedule-cron": "0 */12 * * *", "etcd-snapshot-retention": 5}
+    assert not {"cluster-init", "server", "datastore-endpoint"} & set(told)
+
+
+def test_snapshots_go_to_the_bucket_that_was_given() -> None:
+    bucket = {
+        "endpoint": "fra1.digitaloceanspaces.com",
+        "bucket": "b",
+        "accessKey": "a",
+        "secretKey": "s",
+        "folder": "f",
+    }
+    asked = settings(datastoreEngine="etcd", etcdS3=bucket)
+    told = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", None))
+    assert {key: value for key, value in told.items() if key.startswith("etcd-s3")} == {
+        "etcd-s3": True,
+        "etcd-s3-endpoint": "fra1.digitaloceanspaces.com",
+        "etcd-s3-bucket": "b",
+        "etcd-s3-region": "us-east-1",
+        "etcd-s3-folder": "f",
+        "etcd-s3-access-key": "a",
+        "etcd-s3-secret-key": "s",
+    }
+
+
 def test_an_agent_knows_its_own_token_only_and_finds_servers_by_name() -> None:
     text = agent_config(settings(), NODE, TOKENS, NodeMarks())
     assert yaml.safe_load(text)["server"] == "https://k3s-api.internal:6443"

@@ -11,6 +11,7 @@ from k3s_cluster.settings import (
     KEYS,
     SECRET_KEYS,
     EmbeddedEtcdSettings,
+    EtcdS3Settings,
     ExternalDatastoreSettings,
     ManagedDatastoreSettings,
     SettingsError,
@@ -68,11 +69,54 @@ def test_either_topology_may_have_a_managed_database(topology: str, engine: str,
 
 def test_etcd_has_three_servers_unless_told_otherwise_and_one_on_a_single_node() -> None:
     ha = parse_settings(config(datastoreEngine="etcd"), stack="dev", folder=CHECKOUT)
-    assert (ha.datastore, ha.servers.count) == (EmbeddedEtcdSettings(), 3)
+    every_twelve_hours = EmbeddedEtcdSettings("0 */12 * * *", 5, None)
+    assert (ha.datastore, ha.servers.count) == (every_twelve_hours, 3)
     five = parse_settings(config(datastoreEngine="etcd", serverCount=5), stack="dev", folder=CHECKOUT)
     assert five.servers.count == 5
     single = parse_settings(config(datastoreEngine="etcd", topology="single-node"), stack="dev", folder=CHECKOUT)
-    assert (single.datastore, single.servers.count) == (EmbeddedEtcdSettings(), 1)
+    assert (single.datastore, single.servers.count) == (every_twelve_hours, 1)
+
+
+BUCKET = {
+    "endpoint": "fra1.digitaloceanspaces.com",
+    "bucket": "snapshots",
+    "accessKey": "hidden-access",
+    "secretKey": "hidden-secret",
+}
+
+
+def test_snapshots_of_etcd_go_to_a_bucket_whose_keys_are_not_shown() -> None:
+    given = config(datastoreEngine="etcd", etcdSnapshotSchedule="@every 6h", etcdSnapshotRetention=9, etcdS3=BUCKET)
+    settings = parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
+    s3 = EtcdS3Settings("fra1.digitaloceanspaces.com", "snapshots", "us-east-1", "", "hidden-access", "hidden-secret")
+    assert settings.datastore == EmbeddedEtcdSettings("@every 6h", 9, s3)
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"bucket": ""}, "needs a text for bucket; set it with `pulumi config set --path --secret etcdS3.bucket`"),
+        ({"key": "x"}, "has the unknown key `key`; there are `endpoint`, `bucket`, `accessKey`, `secretKey`, "),
+        ({"endpoint": "https://s3"}, "needs for endpoint a host, such as `fra1.digitaloceanspaces.com`"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_refused_without_its_keys(changes: dict[str, str], problem: str) -> None:
+    (refused,) = refusals(config(datastoreEngine="etcd", etcdS3={**BUCKET, **changes}))
+    assert refused.startswith(f"etcdS3: its value {problem}")
+    assert "hidden" not in refused
+
+
+def test_a_bucket_s_keys_are_refused_in_plain_and_with_another_engine() -> None:
+    (plain,) = refusals(config(datastoreEngine="etcd", etcdS3=BUCKET), secrets=())
+    assert plain == "etcdS3: is kept in plain text; set it with `pulumi config set --secret --path etcdS3.secretKey`."
+    (other,) = refusals(config(etcdS3=BUCKET))
+    assert other.startswith("etcdS3: is for datastoreEngine `etcd` only, and this stack has `pg`")
+    (schedule,) = refusals(config(datastoreEngine="etcd", etcdSnapshotSchedule="often"))
+    assert schedule == (
+        "etcdSnapshotSchedule: `often` must be a cron expression of five fields, such as `0 */12 * * *`, "
+        "or `@every 6h`."
+    )
 
 
 ENDPOINT = "postgres://k3s:hidden-password@db.example.com:5432/k3s"

@@ -1,0 +1,54 @@
+"""Who begins an etcd, who joins, and who may stop: what is decided when a server is brought up."""
+
+from __future__ import annotations
+
+import pytest
+
+from k3s_cluster.over_ssh.embedded_etcd import BEGINS, joins, keeps_quorum, membership
+
+NAME = "k3s-api.internal"
+JOINS = "server: https://k3s-api.internal:6443\n"
+
+
+def test_joining_servers_ask_by_the_name_of_all() -> None:
+    assert joins(NAME) == JOINS
+
+
+@pytest.mark.parametrize(
+    ("own_data", "peers_data", "told"),
+    [
+        (False, [], BEGINS),  # a single node
+        (True, [], BEGINS),
+        (False, [False, False], BEGINS),  # the first server of a new cluster
+        (False, [True, False], JOINS),  # the second one
+        (False, [True, True], JOINS),  # a server that was rebuilt, be it the first
+        (False, [None, True], JOINS),  # the same while another one is down
+        (False, [None, False], None),  # the silent one may have all the data
+        (False, [None, None], None),
+        (True, [None, None], JOINS),  # a server that comes back to its data
+        (True, [False, False], JOINS),
+    ],
+)
+def test_nobody_begins_while_somebody_may_have_data(
+    own_data: bool, peers_data: list[bool | None], told: str | None
+) -> None:
+    assert membership(own_data, peers_data, NAME) == told
+
+
+@pytest.mark.parametrize(
+    ("members", "healthy_others", "keeps"),
+    [
+        (1, 0, True),
+        (2, 1, False),
+        (3, 2, True),
+        (3, 1, False),
+        (4, 2, False),
+        (4, 3, True),
+        (5, 3, True),
+        (5, 2, False),
+    ],
+)
+def test_a_server_stops_only_when_more_than_half_of_the_members_go_on(
+    members: int, healthy_others: int, keeps: bool
+) -> None:
+    assert keeps_quorum(members, healthy_others) is keeps
