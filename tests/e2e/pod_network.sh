@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a pod's place in the network of the node that it runs on: a namespace `pod` behind the bridge cni0, with an
 # address of K3s's pod range; what leaves it is forwarded and masqueraded as Flannel does it. Containers do not run on
-# the local cloud, packets do.
+# the local cloud, packets do. With the argument `remove` it is only taken away again.
 set -eu
 
 # A local droplet keeps its network over a reboot, where a real one begins anew.
@@ -9,6 +9,7 @@ ip link delete cni0 2>/dev/null || true
 ip link delete veth0 2>/dev/null || true
 ip netns delete pod 2>/dev/null || true
 nft delete table ip pod_masquerade 2>/dev/null || true
+[ "${1:-}" != remove ] || exit 0
 
 ip link add cni0 type bridge
 ip address add 10.42.9.1/24 dev cni0

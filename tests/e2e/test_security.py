@@ -28,6 +28,7 @@ from tests.e2e.stack import CHECKOUT, LOCAL, LOCAL_CLOUD, Stack, run, wait_for
 HERE = Path(__file__).parent
 PORT_SCAN = HERE / "port_scan.py"
 METADATA = "http://169.254.169.254/metadata/v1"
+IN_POD = ("ip", "netns", "exec", "pod")
 #: Long enough for a packet that goes through, in seconds; a dropped one never comes.
 PATIENCE = "3"
 AUDIT_LOG = "/var/lib/rancher/k3s/server/logs/audit.log"
@@ -145,21 +146,42 @@ def pod(cluster: Cluster) -> dict[str, str]:
     return agent
 
 
-def test_a_pod_reaches_of_the_nodes_only_what_kubernetes_needs(cluster: Cluster, pod: dict[str, str]) -> None:
-    hosts = {node["privateAddress"]: node["name"] for node in cluster.servers}
-    hosts |= {node["publicAddress"]: f"{node['name']} (public)" for node in cluster.servers}
-    found = scanned(LOCAL_CLOUD, "shell", pod["name"], "ip", "netns", "exec", "pod", of=list(hosts))
-    print(table("seen by a pod on the agent", [(hosts[host], f["open"], f["refused"]) for host, f in found.items()]))
+def scanned_by_a_pod(on_node: dict[str, str], nodes: list[dict[str, str]]) -> dict[str, dict[str, list[int]]]:
+    """What a pod on `on_node` finds open on `nodes`, at their private and public addresses; printed as a table."""
+    hosts = {node["privateAddress"]: node["name"] for node in nodes}
+    hosts |= {node["publicAddress"]: f"{node['name']} (public)" for node in nodes}
+    found = scanned(LOCAL_CLOUD, "shell", on_node["name"], *IN_POD, of=list(hosts))
+    rows = [(hosts[host], seen["open"], seen["refused"]) for host, seen in found.items()]
+    print(table(f"seen by a pod on {on_node['name']}", rows))
+    return found
+
+
+def test_a_pod_on_an_agent_reaches_of_the_servers_only_what_kubernetes_needs(
+    cluster: Cluster, pod: dict[str, str]
+) -> None:
+    found = scanned_by_a_pod(pod, cluster.servers)
     for server in cluster.servers:
         assert found[server["privateAddress"]] == {"open": [6443, 10250], "refused": [80, 443]}
         assert found[server["publicAddress"]] == {"open": [], "refused": [80, 443]}
 
 
+def test_a_pod_on_a_server_reaches_of_the_other_nodes_only_what_kubernetes_needs(cluster: Cluster) -> None:
+    first, *others = cluster.servers
+    on(first, "sh", "-s", stdin=(HERE / "pod_network.sh").read_text())
+    try:
+        found = scanned_by_a_pod(first, [*others, *cluster.agents])
+    finally:
+        on(first, "sh", "-s", "remove", stdin=(HERE / "pod_network.sh").read_text())
+    for other in others:
+        assert found[other["privateAddress"]] == {"open": [6443, 10250], "refused": [80, 443]}
+    for agent in cluster.agents:
+        assert found[agent["privateAddress"]] == {"open": [10250], "refused": [80, 443]}
+    for node in [*others, *cluster.agents]:
+        assert found[node["publicAddress"]] == {"open": [], "refused": [80, 443]}
+
+
 def metadata_answers(node: dict[str, str], *where: str) -> bool:
     return works_on(node, *where, "curl", "--silent", "--max-time", PATIENCE, "--output", "/dev/null", METADATA + "/id")
-
-
-IN_POD = ("ip", "netns", "exec", "pod")
 
 
 def test_a_pod_cannot_read_metadata_and_its_node_can(pod: dict[str, str]) -> None:
