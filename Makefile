@@ -1,6 +1,6 @@
 # What README names. Long work is in bin/ and tests/; this is the list of doors.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs audit lock bench down setup
+.PHONY: help demo stack test test-fast lint docs audit lock bench down setup
 
 PYTHON := .venv/bin/python
 
@@ -9,6 +9,10 @@ help: ## this list
 
 demo: ## a highly available cluster on this machine, from nothing to kubectl
 	@bin/demo
+
+stack: ## a commented Pulumi.NAME.yaml for a new stack: make stack NAME=prod TOPOLOGY=ha
+	@test -x $(PYTHON) || bin/setup
+	@$(PYTHON) -m new_stack "$(NAME)" "$(TOPOLOGY)"
 
 test: setup lint audit ## everything: checks, unit tests, the local API's tests, end-to-end tests
 	@tests/run-all

@@ -1,0 +1,63 @@
+"""Writes Pulumi.NAME.yaml: `python -m new_stack NAME [TOPOLOGY]`. Asks nothing; ends with 2 where it is refused."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from k3s_cluster.settings import SettingsError, parse_settings
+from k3s_cluster.settings.defaults import DECLARED, defaults
+from new_stack import stack_file
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+#: pulumi.com/docs/iac/concepts/stacks/#create-stack
+STACK_NAME = r"[A-Za-z0-9_.-]{1,100}"
+WRITTEN, REFUSED = 0, 2
+
+
+def main(arguments: Sequence[str], folder: Path = CHECKOUT) -> int:
+    """Write the file into `folder`, and say what to do next."""
+    name, topology = [*arguments, "", ""][:2]
+    if not name:
+        return _refuse("it needs a name: make stack NAME=prod TOPOLOGY=ha")
+    if not re.fullmatch(STACK_NAME, name):
+        return _refuse(f"NAME: `{name}` is no stack's name; use letters, digits, `-`, `_` and `.`")
+    file = folder / f"Pulumi.{name}.yaml"
+    if file.exists():
+        return _refuse(f"{file.name} is there already; edit it, or choose another NAME")
+    declared = yaml.safe_load(DECLARED.read_text(encoding="utf-8"))["config"]
+    others = stack_file.taken(declared, [_config(other) for other in sorted(folder.glob("Pulumi.*.yaml"))])
+    try:
+        chosen = {
+            "topology": topology or declared["topology"]["default"],
+            "namePrefix": stack_file.free_prefix(name, others),
+            "vpcCidr": str(stack_file.free_range(others)),
+        }
+        parse_settings({**defaults(), **chosen}, stack=name, folder=folder)
+    except SettingsError as error:
+        return _refuse("\n  ".join(error.problems).replace("topology:", "TOPOLOGY:", 1))
+    except stack_file.NoRoom as error:
+        return _refuse(str(error))
+    file.write_text(stack_file.text(name, chosen, declared), encoding="utf-8")
+    print(f"{file.name} is written: {', '.join(f'{key} {value}' for key, value in chosen.items())}.")
+    print("Look at adminCidrs in it: until you name your own networks, everyone may try SSH and the API.")
+    print(f"Next: pulumi stack init {name}, then pulumi up (on the local cloud, each with bin/local before it).")
+    return WRITTEN
+
+
+def _config(file: Path) -> dict[str, object]:
+    read = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return read.get("config") or {}
+
+
+def _refuse(reason: str) -> int:
+    print(f"make stack: {reason}", file=sys.stderr)
+    return REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
