@@ -70,7 +70,7 @@ def text(stack: str, chosen: Mapping[str, str], declared: Mapping[str, Mapping[s
 
 
 def _head(stack: str) -> Iterator[str]:
-    yield f"# The settings of the stack {stack}. What is commented out is at the default that is shown; README says more."
+    yield f"# The settings of the stack {stack}. What is commented out has the default that is shown."
     yield "config:"
 
 

@@ -168,10 +168,10 @@ def wait_until_ready(
     deadline = time.monotonic() + READY_DEADLINE_SECONDS
     state: NodeState | None = None
     while time.monotonic() < deadline:
+        progress("waiting for Ready")
         state = node_state(server, name)
         if state is not None and state.ready and state.version == version:
             return
-        progress("waiting for Ready")
         time.sleep(POLL_SECONDS)
     raise NodeError(
         f"{name} was not Ready with K3s {version} within {READY_DEADLINE_SECONDS} s (the cluster says: {state}); "

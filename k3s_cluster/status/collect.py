@@ -7,14 +7,19 @@ import logging
 import os
 import socket
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
+import yaml
+
+from k3s_cluster.account import cost
+from k3s_cluster.account.client import Client, Credentials, NoAnswer, NotAllowed, NotFound, TokenRefused
+from k3s_cluster.account.facts import ask
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
-from k3s_cluster.stack_config import TOKEN_VARIABLES
+from k3s_cluster.settings import ClusterSettings, SettingsError, parse_settings
+from k3s_cluster.stack_config import credentials
 from k3s_cluster.status import stack_state
 from k3s_cluster.status.kubernetes import ClusterNode, Kubernetes
 from k3s_cluster.status.report import (
@@ -33,8 +38,6 @@ PULUMI_SECONDS = 60
 DRIFT_SECONDS = 300
 TIMEOUT_SECONDS = 5
 SSH_PORT = 22
-#: Where the digitalocean plugin looks for the API's address, and what it is without.
-API_VARIABLE, API = "DIGITALOCEAN_API_URL", "https://api.digitalocean.com"
 
 
 # It would print, beside our own words, that a channel could not be opened.
@@ -51,9 +54,10 @@ def report(stack: str | None, *, drift: bool) -> Report:
     state = stack_state.read(json.loads(_pulumi("stack", "export", "--show-secrets", "--stack", name)))
     if not state.nodes:
         raise NoCluster(f"the stack {name} has no cluster; `pulumi up --stack {name}` makes one")
-    config = json.loads(_pulumi("config", "--json", "--show-secrets", "--stack", name))
-    settings = {key.partition(":")[2]: entry.get("value") for key, entry in config.items()}
-    cloud = _Cloud(config.get("digitalocean:token", {}).get("value"))
+    shown = json.loads(_pulumi("config", "--json", "--show-secrets", "--stack", name))
+    config = {key: str(entry.get("value", "")) for key, entry in shown.items()}
+    settings = _settings(config, name)
+    cloud = _Cloud(credentials(config, os.environ))
     kubernetes = Kubernetes(state.kubeconfig) if state.kubeconfig else None
     with ThreadPoolExecutor(max_workers=16) as pool:
         problem = pool.submit(kubernetes.problem) if kubernetes else None
@@ -62,6 +66,7 @@ def report(stack: str | None, *, drift: bool) -> Report:
         nodes = [pool.submit(_droplet_and_ssh, cloud, node) for node in state.nodes]
         balancer = pool.submit(_load_balancer, cloud, state)
         datastore = pool.submit(_datastore, cloud, state)
+        monthly = pool.submit(cloud.monthly_cost, settings)
         drifted = pool.submit(_drift, name) if drift else None
         in_cluster = known.result()
         api = ApiReport(
@@ -70,7 +75,7 @@ def report(stack: str | None, *, drift: bool) -> Report:
         )
         return Report(
             stack=name,
-            wanted_version=str(settings.get("k3sVersion", "unknown")),
+            wanted_version=settings.k3s_version if settings else "unknown",
             api=api,
             nodes=tuple(
                 _node(node, *found.result(), in_cluster) for node, found in zip(state.nodes, nodes, strict=True)
@@ -79,6 +84,7 @@ def report(stack: str | None, *, drift: bool) -> Report:
             datastore=_with_api_s_word(datastore.result(), api),
             certificates=tuple(certificates.result()),
             drift=drifted.result() if drifted else None,
+            monthly_cost=monthly.result(),
             notes=tuple(cloud.problems),
         )
 
@@ -104,30 +110,58 @@ def _pulumi(*arguments: str) -> str:
 class _Cloud:
     """DigitalOcean's API, asked for the status of one thing at a time. `problems` are what kept it from answering."""
 
-    def __init__(self, configured_token: str | None) -> None:
-        self._token = configured_token or next(filter(None, map(os.environ.get, TOKEN_VARIABLES)), None)
-        self.problems: list[str] = [] if self._token else ["no DIGITALOCEAN_TOKEN: DigitalOcean was not asked"]
+    def __init__(self, found: Credentials | None) -> None:
+        self._client = Client(found, TIMEOUT_SECONDS) if found else None
+        self.problems: list[str] = [] if found else ["no DIGITALOCEAN_TOKEN: DigitalOcean was not asked"]
 
     def status(self, path: str, kind: str) -> str | None:
         """DigitalOcean's word on what is at `path`: `gone` where there is nothing, None where it did not say."""
-        if self._token is None:
+        if self._client is None:
             return None
-        url = os.environ.get(API_VARIABLE, API).rstrip("/") + f"/v2/{path}"
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self._token}"})  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the API's address
-                return str(json.load(answer)[kind]["status"])
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return "gone"
-            self._note(f"DigitalOcean answers {error.code}")
-        except (OSError, ValueError, KeyError) as error:
-            self._note(f"DigitalOcean does not answer: {error}")
+            return str(self._client.get(f"/v2/{path}")[kind]["status"])
+        except NotFound:
+            return "gone"
+        except KeyError as error:
+            self._note(f"DigitalOcean's answer has no {error}")
+        except (NoAnswer, NotAllowed, TokenRefused) as error:
+            self._note(_silence(error))
         return None
+
+    def monthly_cost(self, settings: ClusterSettings | None) -> float | None:
+        """What the stack has costs a month, in USD; None where the account does not tell."""
+        if self._client is None or settings is None:
+            return None
+        try:
+            deployed = cost.deployed(settings, ask(self._client, settings))
+        except (NoAnswer, NotAllowed, TokenRefused) as error:
+            self._note(_silence(error))
+            return None
+        if deployed is None:
+            return None
+        for unknown in deployed.unknown:
+            self._note(f"what {unknown} costs is not known")
+        return float(deployed.total)
 
     def _note(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _silence(error: Exception) -> str:
+    if isinstance(error, TokenRefused):
+        return "DigitalOcean does not know the token"
+    return "the token may not ask everything" if isinstance(error, NotAllowed) else f"DigitalOcean is silent: {error}"
+
+
+def _settings(config: Mapping[str, str], stack: str) -> ClusterSettings | None:
+    """What the stack asks for; None where its config is refused, or is that of another program."""
+    prefix = f"{yaml.safe_load(Path('Pulumi.yaml').read_text(encoding='utf-8'))['name']}:"
+    own = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    try:
+        return parse_settings(own, stack=stack, folder=Path.cwd(), secrets=own.keys())
+    except SettingsError:
+        return None
 
 
 def _cluster_nodes(kubernetes: Kubernetes | None) -> dict[str, ClusterNode] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +33,11 @@ def cloud() -> Iterator[None]:
     control.call("DELETE", "recording")
 
 
-def brought_up(stack: Stack) -> Iterator[Stack]:
-    """`stack`, up; destroyed and forgotten afterwards, even if coming up failed."""
+def brought_up(stack: Stack, up: Callable[[], object] | None = None) -> Iterator[Stack]:
+    """`stack`, brought up by `up` or as usual; destroyed and forgotten afterwards, even if coming up failed."""
     stack.init()
     try:
-        stack.up()
+        (up or stack.up)()
         yield stack
     finally:
         stack.pulumi("cancel", "--yes", check=False)

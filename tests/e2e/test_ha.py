@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import yaml
 from tests.e2e.conftest import brought_up
 from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, open_to_outsider, rented, rented_with_prefix, run, wait_for
 from tests.e2e.status import status, status_json
+from tests.e2e.terminal import up_on_terminal
 
 PREFIX = "e2e-ha"
 INTERVAL, UNHEALTHY = 3, 2
@@ -22,21 +24,31 @@ INTERVAL, UNHEALTHY = 3, 2
 CONNECT_SECONDS = 3
 
 
+#: What a person saw on the terminal while `pulumi up` brought the stack up.
+Shown = list[str]
+
+
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    yield from brought_up(
-        Stack(
-            "e2e-ha",
-            {
-                "topology": "ha",
-                "namePrefix": PREFIX,
-                "vpcCidr": "10.20.0.0/24",
-                "healthCheckInterval": INTERVAL,
-                "healthCheckHealthy": 2,
-                "healthCheckUnhealthy": UNHEALTHY,
-            },
-        )
+def coming_up() -> Iterator[tuple[Stack, Shown]]:
+    stack = Stack(
+        "e2e-ha",
+        {
+            "topology": "ha",
+            "namePrefix": PREFIX,
+            "vpcCidr": "10.20.0.0/24",
+            "healthCheckInterval": INTERVAL,
+            "healthCheckHealthy": 2,
+            "healthCheckUnhealthy": UNHEALTHY,
+        },
     )
+    shown: Shown = []
+    for up in brought_up(stack, lambda: shown.extend(up_on_terminal(stack))):
+        yield up, shown
+
+
+@pytest.fixture(scope="module")
+def stack(coming_up: tuple[Stack, Shown]) -> Stack:
+    return coming_up[0]
 
 
 def database_id(stack: Stack) -> str:
@@ -64,6 +76,30 @@ def test_three_nodes_are_ready_through_the_load_balancer(stack: Stack) -> None:
     assert not any(node["publicAddress"] in server for node in outputs["servers"])
 
 
+#: A node's row: its name, what is done, and what it waits for, with the seconds since that began.
+ROW = re.compile(r"over_ssh:Node\s+(\S+)\s+creating \(\d+s\)\.*\s+(.*?) (\d+) s$")
+
+
+def test_each_node_s_row_said_what_it_waited_for(coming_up: tuple[Stack, Shown]) -> None:
+    rows = [found.groups() for line in coming_up[1] if (found := ROW.search(line))]
+    waits: dict[str, list[str]] = {}
+    for node, wait, _ in rows:
+        if wait not in waits.setdefault(node, []):
+            waits[node].append(wait)
+    print("\n" + "\n".join(f"{node}: {', '.join(each)}" for node, each in waits.items()))
+    (agent,) = (node for node in waits if node.startswith("agent"))
+    assert len(waits) == 3
+    for each in waits.values():
+        assert each[0] == "waiting for SSH"
+        assert "K3s starting" in each
+    # The first to be told what it is has come while its droplet boots; an agent is Ready some time after its K3s runs.
+    assert "waiting for cloud-init" in waits["server-0"]
+    assert waits[agent][-1] == "waiting for Ready"
+    seconds = [int(second) for node, _, second in rows if node == "server-0"]
+    assert seconds == sorted(seconds)
+    assert len(set(seconds)) > 3
+
+
 def test_nothing_changes_after_up(stack: Stack) -> None:
     stack.preview("--expect-no-changes")
 
@@ -78,6 +114,7 @@ def test_status_of_a_healthy_cluster(stack: Stack) -> None:
     assert shown.stdout.rstrip().endswith("All is well.")
     assert "drift          none" in shown.stdout
     assert "\033[" not in shown.stdout
+    assert "cost           $87.15 a month" in shown.stdout
     found = status_json(stack)
     assert found["healthy"] is True
     assert {node["name"] for node in found["nodes"] if node["ready"]} == set(stack.nodes())

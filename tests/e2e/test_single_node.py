@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import brought_up
 from tests.e2e.stack import LOCAL_CLOUD, Stack, open_to_outsider, rented_with_prefix, run
+from tests.e2e.status import status
 
 PREFIX = "e2e-single"
 
@@ -47,6 +48,19 @@ def test_state_lies_in_sqlite_on_the_droplet(stack: Stack) -> None:
 
 def test_nothing_changes_after_up(stack: Stack) -> None:
     stack.preview("--expect-no-changes")
+
+
+def test_status_shows_drift_and_up_mends_it(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+    run(LOCAL_CLOUD, "shell", server["name"], "sh", "-c", "echo '# by hand' >>/etc/rancher/k3s/config.yaml")
+    shown = status(stack, "--drift")
+    assert shown.returncode == 1
+    assert "drift          found: `pulumi preview --refresh --diff` shows what" in shown.stdout
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    stack.up()
+    mended = status(stack, "--drift")
+    assert mended.returncode == 0, mended.stdout
+    assert "cost           $24.00 a month" in mended.stdout
 
 
 def test_the_cluster_survives_a_reboot(stack: Stack) -> None:
