@@ -1,4 +1,4 @@
-"""Every command in README's shell blocks, and which test runs it. tests/unit/test_readme_commands.py checks both."""
+"""Every command in README, and which test runs it. tests/unit/test_readme_commands.py checks both."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class Proof:
 _HA = "tests/e2e/test_ha.py"
 _STACK = "tests/e2e/stack.py"
 _BENCH = "tests/bench.py"
+_NEW_STACK, _NEW = (
+    "tests/e2e/test_new_stack.py",
+    "test_a_new_stack_can_be_previewed_as_it_was_written_and_keeps_its_comments",
+)
 
 PROOFS: dict[str, Proof] = {
     "make demo": Proof(_BENCH, "warm", 'run("make", "demo")'),
@@ -44,6 +48,44 @@ PROOFS: dict[str, Proof] = {
     "pulumi stack init fra1": Proof(_STACK, "init", 'pulumi("stack", "init", self.name)'),
     "kubectl get nodes": Proof(_STACK, "nodes", 'kubectl("get", "nodes"'),
     "make test": Proof(".ci/run", None, "make test"),
+    # In tables and between the lines.
+    "pulumi destroy": Proof(_STACK, "destroy", 'pulumi("destroy", "--yes"'),
+    "pulumi preview": Proof(_STACK, "preview", 'pulumi("preview", *arguments'),
+    "pulumi refresh": Proof(
+        "tests/e2e/test_single_node.py", "test_drift_is_shown_and_up_mends_it", 'pulumi("refresh", "--yes"'
+    ),
+    "pulumi cancel": Proof("tests/e2e/conftest.py", "brought_up", 'pulumi("cancel", "--yes"'),
+    "pulumi stack output sshCommand": Proof(
+        _HA, "test_the_ssh_command_works_as_printed", 'stack.outputs()["sshCommand"]'
+    ),
+    "pulumi stack output kubeconfig --show-secrets > kubeconfig/fra1.yaml": Proof(
+        _STACK, "outputs", 'pulumi("stack", "output", "--json", "--show-secrets")'
+    ),
+    "bin/local CMD": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
+    "bin/local": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
+    "bin/local-cloud up": Proof("tests/e2e/conftest.py", "cloud", 'run(LOCAL_CLOUD, "up")'),
+    "bin/local-cloud publish v1.34.3+k3s1": Proof("tests/e2e/test_lifecycle.py", "stack", 'run(LOCAL_CLOUD, "publish"'),
+    "bin/status STACK": Proof("tests/e2e/status.py", "status", "run(LOCAL, STATUS, stack.name"),
+    "bin/recover": Proof("tests/e2e/test_interruptions.py", None, "bin/recover"),
+    "bin/local bin/recover": Proof("tests/e2e/test_interruptions.py", None, "bin/recover"),
+    "make stack NAME=prod TOPOLOGY=ha": Proof(_NEW_STACK, _NEW, 'run("make", "stack", f"NAME={NAME}"'),
+    "bin/preview-all": Proof(
+        "tests/plugins/test_previews.py",
+        "test_every_stack_is_previewed_without_an_account_or_a_trace",
+        "bin/preview-all",
+    ),
+    "make docs": Proof("tests/unit/test_readme_settings.py", None, "with_table("),
+    **dict.fromkeys(
+        (
+            "pulumi config set agentCount 3",
+            "pulumi config set --path 'agentPools[0].name' batch",
+            "pulumi config set --path 'disable[0]' traefik",
+            "pulumi config set k3sVersion v1.34.3+k3s1",
+            "pulumi config set datastoreProtect false",
+            "pulumi config set kubeconfigMerge true",
+        ),
+        Proof(_NEW_STACK, "test_each_config_set_of_readme_sets_what_there_is", "shell_commands(README.read_text())"),
+    ),
 }
 
 #: What cannot be run here, and why.
@@ -53,12 +95,30 @@ NOT_RUN: dict[str, str] = {
     "export KUBECONFIG=$PWD/kubeconfig/fra1.yaml": "only sets a variable; bin/local sets the same",
     "make test-fast": "is the run that these tests are part of",
     "make bench": "measures for a quarter of an hour",
+    "make bench BENCH=--cold": "builds everything anew first",
+    "doctl vpcs list": "DigitalOcean's own command, which the project does not bring",
+    "pulumi config set KEY VALUE": "has no key",
+    "pulumi config set image ...": "has no value",
+    "pulumi config set --secret datastoreEndpoint": "asks for the value",
+    "pulumi config set datastoreCa < ca.pem": "reads a file that is the reader's own",
+    "pulumi up --refresh": "is `pulumi refresh` and `pulumi up`, which tests run",
+    "kubectl get pdb -A": "only looks",
+    "kubectx": "a program of its own; test_two_stacks.py switches contexts with kubectl",
+    "kubectx fra1": "a program of its own; test_two_stacks.py switches contexts with kubectl",
 }
 
 
+#: What a command begins with, where it stands between the lines.
+_PROGRAM = re.compile(r"(pulumi|make|kubectl|kubectx|doctl|bin/[a-z-]+)( |$)")
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
 def shell_commands(text: str) -> Iterator[str]:
-    """Each line of README's `sh` blocks, without its comment."""
-    for block in re.findall(r"^```sh\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
+    """Each line of README's `sh` blocks, without its comment, and each command in `code` outside of blocks."""
+    for language, block in _FENCED.findall(text):
+        for line in block.splitlines() if language == "sh" else ():
             if command := re.sub(r"(^|\s)#.*$", "", line).strip():
                 yield command
+    for span in re.findall(r"`([^`\n]+)`", _FENCED.sub("", text)):
+        if _PROGRAM.match(span):
+            yield span

@@ -258,6 +258,7 @@ def _drift(stack: str) -> DriftReport:
     if done.returncode == 0:
         return DriftReport(False, "")
     text = done.stdout + done.stderr
-    if "no changes were expected but changes" in text:
+    # Newer releases of Pulumi put the operation's name into the middle of the sentence.
+    if "no changes were expected" in text:
         return DriftReport(True, "`pulumi preview --refresh --diff` shows what")
     return DriftReport(None, "\n".join(text.strip().splitlines()[-5:]))

@@ -105,6 +105,8 @@ class Report:
                 found.append(f"the {certificate.name} certificate ends in {certificate.days:.0f} days")
         if self.drift and self.drift.found:
             found.append(f"the stack has drifted: {self.drift.detail}")
+        elif self.drift and self.drift.found is None:
+            found.append(f"it is not known whether the stack has drifted: {self.drift.detail}")
         return tuple(found)
 
     def as_json(self) -> dict[str, Any]:

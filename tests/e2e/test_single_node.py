@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import brought_up
-from tests.e2e.stack import LOCAL_CLOUD, Stack, open_to_outsider, rented_with_prefix, run
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, open_to_outsider, rented_with_prefix, run
 from tests.e2e.status import status
 
 PREFIX = "e2e-single"
@@ -50,12 +51,18 @@ def test_nothing_changes_after_up(stack: Stack) -> None:
     stack.preview("--expect-no-changes")
 
 
-def test_status_shows_drift_and_up_mends_it(stack: Stack) -> None:
+def test_drift_is_shown_and_up_mends_it(stack: Stack, tmp_path: Path) -> None:
     (server,) = stack.outputs()["servers"]
     run(LOCAL_CLOUD, "shell", server["name"], "sh", "-c", "echo '# by hand' >>/etc/rancher/k3s/config.yaml")
     shown = status(stack, "--drift")
     assert shown.returncode == 1
     assert "drift          found: `pulumi preview --refresh --diff` shows what" in shown.stdout
+    # What the nightly workflow would write into an issue:
+    issue = tmp_path / "drift.md"
+    nightly = (".github/scripts/preview-stack.sh", stack.name, str(issue), "--refresh", "--expect-no-changes")
+    assert run(LOCAL, *nightly, check=False).returncode != 0
+    assert f"<b>{stack.name}</b>: failed" in issue.read_text()
+    assert "over_ssh:Node" in issue.read_text()
     stack.pulumi("refresh", "--yes", "--skip-preview")
     stack.up()
     mended = status(stack, "--drift")

@@ -70,12 +70,17 @@ esac
 """
 
 
+def folder_with_gh(tmp_path: Path, script: str) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "gh").write_text(script)
+    (folder / "gh").chmod(0o755)
+    return folder
+
+
 def test_a_comment_is_edited_and_not_repeated(tmp_path: Path) -> None:
-    comments, bin_folder = tmp_path / "comments", tmp_path / "bin"
+    comments, bin_folder = tmp_path / "comments", folder_with_gh(tmp_path, GH)
     comments.mkdir()
-    bin_folder.mkdir()
-    (bin_folder / "gh").write_text(GH)
-    (bin_folder / "gh").chmod(0o755)
     (comments / "0").write_text("somebody else's\n")
     environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "GH_REPO": "a/b", "GH_COMMENTS": str(comments)}
     for text in ("first", "second"):
@@ -84,3 +89,36 @@ def test_a_comment_is_edited_and_not_repeated(tmp_path: Path) -> None:
         subprocess.run(command, check=True, env=environment, timeout=20)
     assert sorted(path.name for path in comments.iterdir()) == ["0", "1"]
     assert (comments / "1").read_text().endswith("second\n")
+
+
+#: A `gh` that keeps issues in a folder, a file each that ends with its state, as far as drift-issue.sh uses it.
+GH_ISSUES = """#!/bin/sh
+cd "$GH_ISSUES" || exit 1
+case "$1 $2" in
+"issue list") grep -l "^open $TITLE\\$" ./* 2>/dev/null | sed 's/..//' ;;
+"issue create") n=$(($(ls | wc -l) + 1)); { echo "open $4"; cat "$6"; } >"$n" ;;
+"issue edit") { head -n 1 "$3"; cat "$5"; } >"$3.new"; mv "$3.new" "$3" ;;
+"issue close") sed -i "1s/^open/closed/" "$3" ;;
+*) exit 1 ;;
+esac
+"""
+
+
+def test_drift_keeps_one_open_issue_a_stack_and_closes_it_when_it_is_mended(tmp_path: Path) -> None:
+    issues, bin_folder = tmp_path / "issues", folder_with_gh(tmp_path, GH_ISSUES)
+    issues.mkdir()
+    environment = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "GH_REPO": "a/b", "GH_ISSUES": str(issues)}
+
+    def night(stack: str, status: int, said: str) -> dict[str, str]:
+        (tmp_path / "drift.md").write_text(said + "\n")
+        command = [str(CHECKOUT / ".github/scripts/drift-issue.sh"), stack, str(status), str(tmp_path / "drift.md")]
+        subprocess.run(command, check=True, env=environment, timeout=20)
+        return {path.name: path.read_text() for path in sorted(issues.iterdir())}
+
+    title = "Drift: the stack fra1 is not as its program says"
+    assert night("fra1", 0, "nothing") == {}
+    assert night("fra1", 1, "a tag is gone") == {"1": f"open {title}\na tag is gone\n"}
+    assert night("fra1", 1, "two tags are gone") == {"1": f"open {title}\ntwo tags are gone\n"}
+    assert set(night("single", 1, "a node is gone")) == {"1", "2"}
+    assert night("fra1", 0, "nothing")["1"].startswith(f"closed {title}\n")
+    assert night("fra1", 1, "again")["3"] == f"open {title}\nagain\n"

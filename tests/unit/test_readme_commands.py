@@ -34,5 +34,10 @@ def test_what_is_said_to_run_a_command_does(command: str) -> None:
 
 
 def test_comments_and_blank_lines_are_no_commands() -> None:
-    text = "```sh\nmake demo   # all of it\n\n# nothing\nbin/x 'a#b'\n```\n```text\nno\n```\n"
+    text = "```sh\nmake demo   # all of it\n\n# nothing\nbin/x 'a#b'\n```\n```text\nno\n`make no`\n```\n"
     assert list(shell_commands(text)) == ["make demo", "bin/x 'a#b'"]
+
+
+def test_commands_between_the_lines_are_commands_and_other_code_is_not() -> None:
+    text = "`pulumi up` makes `topology`, and `bin/status a --json` tells; `bin/local: no` is said, `maker` is not."
+    assert list(shell_commands(text)) == ["pulumi up", "bin/status a --json"]

@@ -49,6 +49,7 @@ SICK: dict[str, tuple[Report, str]] = {
     "database in work": (replace(WELL, datastore=DatastoreReport("pg", "resizing", None)), "datastore is resizing"),
     "certificate": (replace(WELL, certificates=(CertificateReport("API", 3.2),)), "API certificate ends in 3 days"),
     "drift": (replace(WELL, drift=DriftReport(True, "look")), "the stack has drifted: look"),
+    "no word on drift": (replace(WELL, drift=DriftReport(None, "silence")), "not known whether the stack has drifted"),
 }
 
 
