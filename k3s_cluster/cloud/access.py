@@ -14,7 +14,8 @@ from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings
 
 EVERYONE = ("0.0.0.0/0", "::/0")
 #: docs.k3s.io/installation/requirements ("Inbound Rules for K3s Nodes").
-FLANNEL_VXLAN_PORT = 8472
+#: UDP between nodes, by Flannel's backend; WireGuard takes one for IPv4 and one for IPv6. K3s's own default is vxlan.
+FLANNEL_PORTS = {"vxlan": "8472", "wireguard-native": "51820-51821"}
 KUBELET_PORT = 10250
 ETCD_PORTS = "2379-2380"
 
@@ -73,9 +74,10 @@ def node_rules(
     """What may come in to every node: SSH for administrators, K3s's own traffic inside the VPC, ingress for all."""
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
     vpc = (vpc_range,)
+    backend = str(settings.server_config.get("flannel-backend", "vxlan"))
     rules = [
         _inbound("tcp", "22", administrators),
-        _inbound("udp", str(FLANNEL_VXLAN_PORT), vpc),
+        _inbound("udp", FLANNEL_PORTS.get(backend, FLANNEL_PORTS["vxlan"]), vpc),
         _inbound("tcp", str(KUBELET_PORT), vpc),
         _inbound("icmp", None, vpc),
     ]

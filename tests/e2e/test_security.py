@@ -6,10 +6,12 @@ One highly available cluster, `hardened`, brought up with Pulumi's most talkativ
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from tests.e2e.stack import CHECKOUT, LOCAL, LOCAL_CLOUD, Stack, run, wait_for
 
 HERE = Path(__file__).parent
 PORT_SCAN = HERE / "port_scan.py"
+UDP_ECHO = HERE / "udp_echo.py"
 METADATA = "http://169.254.169.254/metadata/v1"
 IN_POD = ("ip", "netns", "exec", "pod")
 #: Long enough for a packet that goes through, in seconds; a dropped one never comes.
@@ -136,6 +139,43 @@ def test_from_outside_nothing_is_open_but_ingress_and_for_the_administrator_ssh_
         else:
             assert outsider[host] == {"open": [], "refused": [80, 443]}
             assert operator[host] == {"open": [22], "refused": [80, 443]}
+
+
+#: Flannel's, WireGuard's, the kubelet's number, rpcbind's, mDNS's, and the first and last of NodePorts.
+UDP_PORTS = (111, 5353, 8472, 10250, 30000, 32767, 51820, 51821)
+
+
+def test_of_udp_only_flannel_s_port_is_open_and_between_nodes_alone(cluster: Cluster) -> None:
+    ports = [str(port) for port in UDP_PORTS]
+    public = {node["publicAddress"]: node["name"] for node in cluster.nodes}
+    private = {node["privateAddress"]: node["name"] for node in cluster.nodes}
+    with contextlib.ExitStack() as stack:
+        for node in cluster.nodes:
+            listening = subprocess.Popen(
+                [LOCAL_CLOUD, "shell", node["name"], "python3", "-c", UDP_ECHO.read_text(), "answer", *ports],
+                cwd=CHECKOUT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(listening.wait, 30)
+            stack.callback(listening.terminate)
+            assert listening.stdout
+            assert listening.stdout.readline() == "ready\n"
+
+        def answered(*command: str, hosts: dict[str, str]) -> dict[str, list[int]]:
+            asked = run(*command, "python3", "-", "ask", *ports, "--", *hosts, stdin=UDP_ECHO.read_text())
+            found: dict[str, list[int]] = json.loads(asked.stdout)
+            return {hosts[host]: seen for host, seen in found.items()}
+
+        outsider = answered(LOCAL, "--as", "outsider", hosts=public)
+        operator = answered(LOCAL, hosts=public)
+        print(f"\nUDP seen from outside: {outsider}, by the administrator: {operator}")
+        assert outsider == operator == {node["name"]: [] for node in cluster.nodes}
+        for node in cluster.nodes:
+            others = {address: name for address, name in private.items() if name != node["name"]}
+            seen = answered(LOCAL_CLOUD, "shell", node["name"], hosts=others)
+            print(f"UDP seen from {node['name']}: {seen}")
+            assert seen == {name: [8472] for name in others.values()}
 
 
 @pytest.fixture(scope="module")

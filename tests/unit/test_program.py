@@ -211,6 +211,12 @@ def test_ha_firewalls(ha: tuple[Cloud, dict[str, Any]]) -> None:
     assert inbound(ha[0], "k3s-servers") == agents | {("tcp", "6443", VPC)}
 
 
+def test_flannel_by_wireguard_has_its_own_ports_between_nodes() -> None:
+    cloud, _ = up(k3sServerConfig={"flannel-backend": "wireguard-native"})
+    for name in ("k3s-agents", "k3s-servers"):
+        assert [rule for rule in inbound(cloud, name) if rule[0] == "udp"] == [("udp", "51820-51821", VPC)]
+
+
 def test_single_node_is_one_droplet_and_nothing_that_costs_more(single: tuple[Cloud, dict[str, Any]]) -> None:
     cloud, outputs = single
     assert len(cloud.of("Droplet")) == 1
