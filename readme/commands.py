@@ -100,6 +100,7 @@ NOT_RUN: dict[str, str] = {
     "pulumi config set KEY VALUE": "has no key",
     "pulumi config set image ...": "has no value",
     "pulumi config set --secret datastoreEndpoint": "asks for the value",
+    "pulumi config set --path --secret etcdS3.secretKey": "asks for the value",
     "pulumi config set datastoreCa < ca.pem": "reads a file that is the reader's own",
     "pulumi up --refresh": "is `pulumi refresh` and `pulumi up`, which tests run",
     "kubectl get pdb -A": "only looks",
