@@ -22,13 +22,16 @@ from k3s_cluster.k3s_config import (
     Role,
     Tokens,
     agent_config,
+    fixed_settings,
     server_config,
     server_marks,
+    server_rules,
 )
 from k3s_cluster.kubeconfig import owner_of
 from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
 from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
 from k3s_cluster.over_ssh.node import Node, NodeArgs
+from k3s_cluster.over_ssh.restored_datastore import RestoredDatastore, RestoredDatastoreArgs
 from k3s_cluster.settings import (
     AgentPoolSettings,
     ClusterSettings,
@@ -196,11 +199,15 @@ class K3sCluster(pulumi.ComponentResource):
         datastore: Datastore | None,
     ) -> list[Node]:
         settings = self._settings
-        tokens = pulumi.Output.all(self._token("server-token"), self._token("agent-token")).apply(
-            lambda made: Tokens(server=made[0], agent=made[1])
-        )
         endpoint, datastore_ca = self._datastore_access(datastore)
         before: list[pulumi.Resource] = [*self._before_servers(datastore)] if datastore else []
+        if settings.restore_file:
+            restored = self._restored_datastore(settings.restore_file, endpoint, datastore_ca, before)
+            secrets = (restored.server_token, restored.agent_token)
+            before = [restored]
+        else:
+            secrets = (self._token("server-token"), self._token("agent-token"))
+        tokens = pulumi.Output.all(*secrets).apply(lambda known: Tokens(server=known[0], agent=known[1]))
         servers = []
         for index, machine in enumerate(self._servers):
             config = pulumi.Output.all(_addresses(machine), tokens, api_address, endpoint).apply(
@@ -293,6 +300,28 @@ class K3sCluster(pulumi.ComponentResource):
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
         return [DatastoreGrants(self._logical_name("datastore-grants"), args, after)]
+
+    def _restored_datastore(
+        self,
+        file: str,
+        endpoint: pulumi.Output[str | None],
+        datastore_ca: pulumi.Input[str] | None,
+        after: Sequence[pulumi.Resource],
+    ) -> RestoredDatastore:
+        """The backup's rows and tokens, there before the first server starts."""
+        settings = self._settings
+        args = RestoredDatastoreArgs(
+            file=file,
+            k3s_version=settings.k3s_version,
+            fixed=fixed_settings(server_rules(settings)),
+            host=self._servers[0].public_ip,
+            host_key=self._servers[0].host_key,
+            private_key=self._access.private_key,
+            endpoint=endpoint,
+            ca=datastore_ca,
+        )
+        opts = pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=list(after)))
+        return RestoredDatastore(self._logical_name("restored-datastore"), args, opts)
 
     def _token(self, name: str) -> pulumi.Output[str]:
         logical_name = self._logical_name(name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster import k3s_version
-from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.k3s_config import UNCHANGEABLE, fixed_settings
 from k3s_cluster.settings import ClusterSettings
 
 _NEW_STACK = "make another stack with it, and move there"
@@ -20,8 +21,12 @@ _FIXED = {
     "vpc_cidr": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "vpc_id": f"the datastore and all droplets would be made anew in it, and all data lost; {_NEW_STACK}",
     "name_prefix": f"the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
-    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}",
+    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: back this one up, and "
+    "restore the backup there",
+    "restore_file": "the cluster's tokens and certificate authorities are the backup's; restore into a new stack",
 }
+#: What a setting is called that is not given.
+_NONE = {"vpc_id": "the stack's own VPC", "restore_file": "no backup"}
 _KEYS = {
     "topology": "topology",
     "region": "region",
@@ -29,6 +34,7 @@ _KEYS = {
     "vpc_id": "vpcId",
     "name_prefix": "namePrefix",
     "datastore_engine": "datastoreEngine",
+    "restore_file": "restoreFile",
 }
 
 
@@ -37,6 +43,7 @@ class InvariantsArgs:
     """What is compared with what the cluster was made with.
 
     `image` is None where droplets may be replaced, `vpc_id` for a VPC of the stack's own, `vpc_cidr` for another one.
+    `restore_file` is the backup's name without its folder, which may be another one on another machine.
     """
 
     topology: str
@@ -45,6 +52,7 @@ class InvariantsArgs:
     vpc_id: str | None
     name_prefix: str
     datastore_engine: str
+    restore_file: str | None
     k3s_version: str
     image: str | None
     unchangeable: dict[str, str]
@@ -60,9 +68,10 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
         vpc_id=settings.vpc_id,
         name_prefix=settings.name_prefix,
         datastore_engine=settings.datastore.engine,
+        restore_file=Path(settings.restore_file).name if settings.restore_file else None,
         k3s_version=settings.k3s_version,
         image=settings.image if settings.topology == "single-node" else None,
-        unchangeable={key: str(both[key]) for key in sorted(UNCHANGEABLE) if key in both},
+        unchangeable=fixed_settings(both),
     )
 
 
@@ -73,7 +82,7 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
         was, will = olds.get(name), news.get(name)
         # A range is the stack's own VPC's: it comes and goes with vpcId, which says so.
         if was != will and not (name == "vpc_cidr" and None in (was, will)):
-            was, will = (f"`{side}`" if side else "the stack's own VPC" for side in (was, will))
+            was, will = (f"`{side}`" if side else _NONE.get(name, "none") for side in (was, will))
             found.append((_KEYS[name], f"cannot change from {was} to {will}: {reason}"))
     if version := k3s_version.refusal(olds["k3s_version"], news["k3s_version"]):
         found.append(("k3sVersion", version))

@@ -75,12 +75,9 @@ def server_config(
         "token": tokens.server,
         "agent-token": tokens.agent,
         "tls-san": sorted({api_address, settings.api_name, *([settings.api_domain] if settings.api_domain else [])}),
-        "secrets-encryption": True,
-        "write-kubeconfig-mode": "0600",
-        "disable": list(settings.disable),
         **_node_config(node, server_marks(settings)),
     }
-    config = _with(config, hardening.k3s_config(settings, "server"), settings.server_config)
+    config = _with(config, server_rules(settings))
     if datastore_endpoint is not None:
         config["datastore-endpoint"] = datastore_endpoint
         if not (isinstance(settings.datastore, ExternalDatastoreSettings) and settings.datastore.ca is None):
@@ -108,6 +105,17 @@ def _etcd_config(etcd: EmbeddedEtcdSettings) -> dict[str, object]:
             **({"etcd-s3-folder": etcd.s3.folder} if etcd.s3.folder else {}),
         }
     return config
+
+
+def server_rules(settings: ClusterSettings) -> dict[str, object]:
+    """What every server is told besides tokens, addresses and names."""
+    always = {"secrets-encryption": True, "write-kubeconfig-mode": "0600", "disable": list(settings.disable)}
+    return _with(always, hardening.k3s_config(settings, "server"), settings.server_config)
+
+
+def fixed_settings(config: Mapping[str, object]) -> dict[str, str]:
+    """The settings in a server's config.yaml that what is in its datastore depends on, as texts."""
+    return {key: str(config[key]) for key in sorted(UNCHANGEABLE) if key in config}
 
 
 def server_marks(settings: ClusterSettings) -> NodeMarks:

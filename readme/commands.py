@@ -17,6 +17,7 @@ class Proof:
 
 
 _HA = "tests/e2e/test_ha.py"
+_BACKUP = "tests/e2e/test_backup.py"
 _STACK = "tests/e2e/stack.py"
 _BENCH = "tests/bench.py"
 _NEW_STACK, _NEW = (
@@ -47,6 +48,13 @@ PROOFS: dict[str, Proof] = {
     "pulumi up": Proof(_STACK, "up", 'pulumi("up", "--yes"'),
     "pulumi stack init fra1": Proof(_STACK, "init", 'pulumi("stack", "init", self.name)'),
     "kubectl get nodes": Proof(_STACK, "nodes", 'kubectl("get", "nodes"'),
+    "bin/backup": Proof(_BACKUP, "backup", '"bin/backup", str(file)'),
+    "bin/restore": Proof(_BACKUP, "restore", '"bin/restore", str(file)'),
+    "bin/backup fra1.backup --stack fra1": Proof(_BACKUP, "backup", '"bin/backup", str(file), "--stack", stack.name'),
+    "pulumi stack init fra1-new": Proof(_STACK, "init", 'pulumi("stack", "init", self.name)'),
+    "bin/restore fra1.backup --stack fra1-new": Proof(
+        _BACKUP, "restore", '"bin/restore", str(file), "--stack", stack.name'
+    ),
     "make test": Proof(".ci/run", None, "make test"),
     # In tables and between the lines.
     "pulumi destroy": Proof(_STACK, "destroy", 'pulumi("destroy", "--yes"'),

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import paramiko
@@ -39,7 +39,7 @@ class SshTarget:
     """Where to connect, what to prove, and what the other side must prove. `host_key` is one public key line."""
 
     host: str
-    private_key: str
+    private_key: str = field(repr=False)
     host_key: str
     user: str = "root"
     port: int = 22

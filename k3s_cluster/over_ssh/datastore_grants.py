@@ -77,7 +77,7 @@ def _grant(props: dict[str, Any]) -> None:
                         database=props["database"],
                         password=props["administrator_password"],
                         sock=tunnel,
-                        ssl_context=_verifying(props["database_ca"]),
+                        ssl_context=verifying(props["database_ca"]),
                     )
                     for statement in grants(props["user"]):
                         database.run(statement)
@@ -89,7 +89,7 @@ def _grant(props: dict[str, Any]) -> None:
         time.sleep(RETRY_SECONDS)
 
 
-def _verifying(ca: str) -> ssl.SSLContext:
+def verifying(ca: str) -> ssl.SSLContext:
     """TLS that trusts the cluster's own CA and nothing else; names are not compared, as with `sslmode=verify-ca`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

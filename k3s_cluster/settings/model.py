@@ -150,6 +150,7 @@ class ClusterSettings:
     hardened: bool
     datastore: DatastoreSettings
     load_balancer: LoadBalancerSettings | None
+    restore_file: str | None
     access: AccessSettings
     reserved_ip: str | None
     api_domain: str | None

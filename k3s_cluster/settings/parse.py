@@ -91,6 +91,7 @@ _RULES: dict[str, Callable[[str], object]] = {
     "etcdSnapshotSchedule": rule.cron_schedule,
     "etcdSnapshotRetention": rule.whole_number(1, 1000),
     "etcdS3": rule.etcd_s3,
+    "restoreFile": rule.text,
     "loadBalancerSize": rule.load_balancer_nodes,
     # docs.digitalocean.com/reference/api, load balancer health_check: the bounds of these three.
     "healthCheckInterval": rule.whole_number(3, 300),
@@ -250,6 +251,7 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         )
         if ha
         else None,
+        restore_file=value("restoreFile", str) or None,
         access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public),
         reserved_ip=optional("reservedIp"),
         api_domain=optional("apiDomain"),
@@ -287,6 +289,13 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
     return []
 
 
+def _takes_a_backup(datastore: DatastoreSettings) -> bool:
+    """True for the engines that k3s_cluster/backup can fill: what kine keeps in SQLite or Postgres."""
+    if isinstance(datastore, ExternalDatastoreSettings):
+        return datastore.endpoint.startswith(("postgres://", "postgresql://"))
+    return datastore.engine in ("sqlite", "pg")
+
+
 def _unused(values: Mapping[str, object], settings: ClusterSettings) -> list[str]:
     """Settings of an engine that was not chosen, where leaving them aside would surprise."""
     belongs = {"datastoreEndpoint": "external", "datastoreCa": "external", "etcdS3": "etcd"}
@@ -319,6 +328,11 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             "leave serverCount at `auto`, or set topology to `ha`."
         )
     problems += _datastore_contradictions(settings)
+    if settings.restore_file and not _takes_a_backup(settings.datastore):
+        problems.append(
+            f"restoreFile: a backup cannot be restored into datastoreEngine `{settings.datastore.engine}`; choose "
+            "`pg`, `sqlite` or `external` with Postgres."
+        )
     if settings.topology == "ha" and settings.reserved_ip:
         problems.append(
             f"reservedIp: `{settings.reserved_ip}` is for topology `single-node`; in `ha` the load balancer's address "

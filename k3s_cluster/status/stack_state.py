@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-#: How Pulumi marks a secret in an export (pulumi.com/docs/iac/concepts/secrets); with --show-secrets the text is there.
-_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - a marker
+from k3s_cluster.stack_export import outputs_of
+
 _DIGITALOCEAN = "digitalocean:index/"
 
 
@@ -38,17 +38,7 @@ class StackState:
 def read(export: Mapping[str, Any]) -> StackState:
     """`export` is the JSON of `pulumi stack export --show-secrets`. Ids with addresses: load balancer (id, address),
     database (id, private host, port)."""
-    resources = [
-        resource for resource in (export.get("deployment") or {}).get("resources") or [] if not resource.get("delete")
-    ]
-
-    def of(kind: str) -> list[dict[str, Any]]:
-        return [
-            {**{key: _plain(value) for key, value in (resource.get("outputs") or {}).items()}, "id": resource["id"]}
-            for resource in resources
-            if resource["type"].endswith(kind) and resource.get("id")
-        ]
-
+    of = partial(outputs_of, export)
     told = {str(node["droplet_id"]): node for node in of(":dynamic/over_ssh:Node")}
     nodes = tuple(
         KnownNode(
@@ -73,10 +63,3 @@ def read(export: Mapping[str, Any]) -> StackState:
         database=(databases[0]["id"], databases[0]["privateHost"], int(databases[0]["port"])) if databases else None,
         datastore_engine=str(invariants[0]["datastore_engine"]) if invariants else "unknown",
     )
-
-
-def _plain(value: Any) -> Any:
-    """A secret's text, or the value itself."""
-    if isinstance(value, dict) and _SECRET in value:
-        return json.loads(value["plaintext"]) if "plaintext" in value else None
-    return value

@@ -50,6 +50,7 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
         "datastoreEngine",
         "cannot change from `pg` to `mysql`: a cluster's state cannot move between engines in place",
     ),
+    "backup": ({"restoreFile": "a/fra1.backup"}, {}, "restoreFile", "cannot change from `fra1.backup` to no backup"),
     "downgrade": ({}, {"k3sVersion": "v1.34.1+k3s1"}, "k3sVersion", "K3s cannot go back"),
     "skipped minor": ({}, {"k3sVersion": "v1.36.0+k3s1"}, "k3sVersion", "go to a release of v1.35 first"),
     "image of a single node": (
@@ -141,3 +142,7 @@ def test_versions_that_k3s_can_go_to(old: str, new: str) -> None:
 )
 def test_versions_that_k3s_cannot_go_to(old: str, new: str) -> None:
     assert k3s_version.refusal(old, new)
+
+
+def test_a_backup_may_lie_elsewhere_on_another_machine() -> None:
+    assert refusals(invariants(restoreFile="a/fra1.backup"), invariants(restoreFile="/b/fra1.backup")) == []

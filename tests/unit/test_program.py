@@ -52,6 +52,8 @@ class Cloud(mocks.Mocks):
             answers |= {"hex": f"{len(self.made):04x}"}
         if args.typ == "random:index/randomPassword:RandomPassword":
             answers |= {"result": f"{args.name}-secret"}
+        if args.typ == "pulumi-python:dynamic/over_ssh:RestoredDatastore":
+            answers |= {"server_token": "server-of-the-backup", "agent_token": "agent-of-the-backup"}
         if args.typ == "pulumi-python:dynamic/over_ssh:SshKeyPair":
             answers |= {"private_key": "PRIVATE", "public_key": "ssh-ed25519 AAAA"}
         is_droplet = args.typ == DIGITALOCEAN + "droplet:Droplet"
@@ -377,3 +379,16 @@ def test_a_name_in_nobody_s_domain_is_left_to_its_keeper_and_the_api_is_asked_by
     (kubeconfig,) = cloud.of("Kubeconfig").values()
     assert kubeconfig["api_address"] == "api.notexample.com"
     assert kubeconfig["check_address"] == outputs["apiAddress"] == "203.0.113.250"
+
+
+def test_a_cluster_from_a_backup_has_the_backup_s_tokens_and_waits_for_its_rows() -> None:
+    cloud, _ = up(restoreFile="backups/fra1.backup")
+    (restored,) = cloud.of("RestoredDatastore").values()
+    assert restored["file"] == "backups/fra1.backup"
+    assert restored["fixed"] == {"secrets-encryption": "True"}
+    assert "postgres://k3s_default_user:user-secret@" in secret(restored["endpoint"])
+    told = secret(cloud.of("Node")["server-0"]["config"])
+    assert "token: server-of-the-backup" in told
+    assert "agent-token: agent-of-the-backup" in told
+    assert "token: agent-of-the-backup" in secret(cloud.of("Node")["agent-0"]["config"])
+    assert not [name for name in cloud.of("RandomPassword") if name.endswith("-token")]

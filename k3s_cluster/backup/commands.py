@@ -1,0 +1,176 @@
+"""`bin/backup` and `bin/restore`: what a person types, and Pulumi's own command line behind it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from k3s_cluster.backup import datastore, passphrase, stack_state
+from k3s_cluster.backup.backup_file import BackupError, BackupWriter, Origin, live_objects, open_backup
+from k3s_cluster.k3s_config import fixed_settings
+from k3s_cluster.over_ssh import k3s_service
+from k3s_cluster.over_ssh.connection import Connection, NodeError, connect
+
+PROJECT = Path(__file__).resolve().parents[2]
+#: A server that answers at all answers within seconds; another one has the same datastore.
+SSH_SECONDS = 20
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `backup ...` or `restore ...`; the exit status."""
+    command, *rest = arguments
+    try:
+        return {"backup": backup, "restore": restore}[command](rest)
+    except (BackupError, NodeError) as error:
+        print(f"bin/{command}: {error}.", file=sys.stderr)
+        return 1
+
+
+def backup(arguments: Sequence[str]) -> int:
+    """Write a stack's datastore and tokens into an encrypted file. The cluster goes on meanwhile."""
+    parser = argparse.ArgumentParser(prog="bin/backup", description=backup.__doc__, epilog=_PASSPHRASE)
+    parser.add_argument(
+        "file", type=Path, help="where to write it; a file that is there is replaced by the whole new one"
+    )
+    parser.add_argument("--stack", help="the stack; the selected one if left out")
+    given = parser.parse_args(arguments)
+    stack = _stack_name(given.stack)
+    cluster = stack_state.cluster(_export(stack))
+    if cluster is None or not cluster.servers:
+        raise BackupError(f"stack {stack} has no cluster: `pulumi up` makes one")
+    endpoint = cluster.servers[0].config.get("datastore-endpoint")
+    engine = datastore.engine_of(cluster.engine, endpoint)
+    secret = passphrase.to_make(os.environ)
+    with _any_server(cluster.servers) as (server, chosen):
+        config = chosen.config
+        writer = BackupWriter(
+            Origin(
+                stack=stack,
+                engine=engine,
+                k3s_version=k3s_service.installed_version(server) or "",
+                made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                server_token=config["token"],
+                agent_token=config["agent-token"],
+                fixed=fixed_settings(config),
+            )
+        )
+        datastore.dump(server, endpoint, chosen.datastore_ca, writer.add)
+    size = writer.save(given.file, secret)
+    print(f"{given.file}: {writer.objects} objects of stack {stack}, {size} bytes, encrypted. Keep the passphrase.")
+    return 0
+
+
+def restore(arguments: Sequence[str]) -> int:
+    """Make the cluster of a stack that has none yet from a backup: its rows and tokens, on new machines."""
+    parser = argparse.ArgumentParser(prog="bin/restore", description=restore.__doc__, epilog=_PASSPHRASE)
+    parser.add_argument("file", type=Path, help="what bin/backup wrote")
+    parser.add_argument("--stack", help="the stack, made with `pulumi stack init`; the selected one if left out")
+    parser.add_argument("--yes", action="store_true", help="do not ask whether the plan is right")
+    given = parser.parse_args(arguments)
+    stack = _stack_name(given.stack)
+    secret = passphrase.to_open(os.environ)
+    opened = open_backup(given.file, secret)
+    origin = opened.origin
+    print(f"{given.file}: {live_objects(opened.rows())} objects of stack {origin.stack}, {origin.made_at}", flush=True)
+    begun = stack_state.cluster(_export(stack))
+    if begun is not None and begun.restore_file != given.file.name:
+        raise BackupError(
+            f"stack {stack} has a cluster already, and a backup goes into an empty one: `pulumi stack init` another "
+            f"stack and name it with --stack, or `pulumi destroy --stack {stack}` first"
+        )
+    _pulumi("config", "set", "restoreFile", _as_setting(given.file), "--stack", stack)
+    with _in_a_file(secret) as file:
+        status = _pulumi_up(stack, file, *(["--yes"] if given.yes else []))
+    if status != 0:
+        print(
+            f"bin/restore: not finished; the same again goes on: bin/restore {given.file} --stack {stack}",
+            file=sys.stderr,
+        )
+    return status
+
+
+@contextlib.contextmanager
+def _any_server(servers: Sequence[stack_state.Server]) -> Iterator[tuple[Connection, stack_state.Server]]:
+    """A connection to the first server that answers, and that server. NodeError if none does."""
+    problems = []
+    for server in servers:
+        try:
+            connection = connect(server.target, lambda _: None, SSH_SECONDS)
+        except NodeError as error:
+            problems.append(str(error))
+            continue
+        with connection:
+            yield connection, server
+        return
+    raise NodeError("; ".join(problems))
+
+
+@contextlib.contextmanager
+def _in_a_file(secret: str) -> Iterator[Path]:
+    """A file with the passphrase: Pulumi's plugins cannot ask for it, and others could read an argument."""
+    if named := os.environ.get(passphrase.FILE_VARIABLE):
+        yield Path(named).expanduser().resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="k3s-restore-") as folder:
+        file = Path(folder) / "passphrase"
+        file.touch(mode=0o600)
+        file.write_text(secret, encoding="utf-8")
+        yield file
+
+
+def _stack_name(named: str | None) -> str:
+    return named or _pulumi("stack", "--show-name").strip()
+
+
+def _export(stack: str) -> dict[str, Any]:
+    exported: dict[str, Any] = json.loads(_pulumi("stack", "export", "--show-secrets", "--stack", stack))
+    return exported
+
+
+def _pulumi(*arguments: str) -> str:
+    """Output of a Pulumi command in the project. BackupError with what Pulumi said if it fails."""
+    command = ["pulumi", "--non-interactive", *arguments]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        raise BackupError("there is no `pulumi` on PATH; on the local cloud, put `bin/local` in front") from None
+    if done.returncode != 0:
+        raise BackupError(f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def _pulumi_up(stack: str, passphrase_file: Path, *arguments: str) -> int:
+    environment = {**os.environ, passphrase.FILE_VARIABLE: str(passphrase_file)}
+    command = ["pulumi", "up", "--stack", stack, *arguments]
+    # A Ctrl-C is Pulumi's, which ends in good order; unlike one that is ignored, this handler is not inherited.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode  # noqa: S603
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _as_setting(file: Path) -> str:
+    """The backup's path as the program, which runs in the project's folder, finds it."""
+    absolute = file.expanduser().resolve()
+    return str(absolute.relative_to(PROJECT)) if absolute.is_relative_to(PROJECT) else str(absolute)
+
+
+_PASSPHRASE = (
+    f"The passphrase is asked for, or read from the file that {passphrase.FILE_VARIABLE} names. The backup is a file "
+    "of age (age-encryption.org): `age --decrypt FILE | gunzip` shows what is in it."
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""The datastore of a cluster, whichever engine it is: its rows out, and its rows in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pg8000
+
+from k3s_cluster.backup import postgres, sqlite
+from k3s_cluster.backup.backup_file import Backup, BackupError
+from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key
+from k3s_cluster.over_ssh.connection import Connection, NodeError
+
+
+def engine_of(engine: str, endpoint: str | None) -> str:
+    """`sqlite` or `pg`, from datastoreEngine and K3s's `datastore-endpoint`.
+
+    BackupError, with what to do instead, for one whose rows are not copied here.
+    """
+    if engine == "etcd":
+        # docs.k3s.io/cli/etcd-snapshot.
+        raise BackupError(
+            "datastoreEngine is `etcd`, which K3s backs up and restores itself: `k3s etcd-snapshot save` on a server, "
+            "and `k3s server --cluster-reset --cluster-reset-restore-path=SNAPSHOT` with the same token"
+        )
+    if endpoint is None:
+        return "sqlite"
+    if endpoint.startswith(("postgres://", "postgresql://")):
+        return "pg"
+    kind = endpoint.partition("://")[0]
+    raise BackupError(
+        f"a datastore at {kind}:// cannot be backed up or restored here yet: SQLite and Postgres can; use the "
+        "database's own dump, and keep K3s's server token with it"
+    )
+
+
+def dump(server: Connection, endpoint: str | None, ca: str, add: Callable[[Row], None]) -> None:
+    """Hand every row of the datastore that `server` uses to `add`. BackupError if it cannot be read."""
+    if endpoint is None:
+        sqlite.dump(server, add)
+        return
+    database = postgres.address_of(endpoint)
+    try:
+        with server.tunnel(database.host, database.port) as tunnel:
+            postgres.dump(postgres.connect(database, ca, tunnel), add)
+    except (pg8000.Error, OSError) as error:
+        raise BackupError(f"{database.host} could not be read: {error}") from error
+
+
+def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> None:
+    """Put a backup's rows into an empty datastore, before any K3s uses it; what belongs to old machines is left out.
+
+    It may be repeated. BackupError or NodeError if the datastore holds another cluster, or cannot be written.
+    """
+    top = max(row.id for row in backup.rows())
+    rows = (row for row in backup.rows() if not belongs_to_a_machine(row.name))
+    key = bootstrap_key(backup.origin.server_token)
+    if endpoint is None:
+        sqlite.load(server, rows, top, key)
+        return
+    database = postgres.address_of(endpoint)
+    try:
+        with server.tunnel(database.host, database.port) as tunnel:
+            postgres.load(postgres.connect(database, ca, tunnel), rows, top, key)
+    except (pg8000.Error, OSError) as error:
+        raise NodeError(f"{database.host} did not take the rows: {error}") from error

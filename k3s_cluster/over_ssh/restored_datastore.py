@@ -1,0 +1,108 @@
+"""The datastore of a cluster that is made from a backup: filled before the first server starts on it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider
+
+from k3s_cluster import k3s_version
+from k3s_cluster.backup import datastore, passphrase
+from k3s_cluster.backup.backup_file import Backup, BackupError, Origin, live_objects, open_backup
+from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
+from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
+
+
+@dataclass(frozen=True)
+class RestoredDatastoreArgs:
+    """The backup, what the new cluster has in common with the old one, the first server, and its datastore.
+
+    `endpoint` is K3s's, None for SQLite on the server. `fixed` is as a backup has it.
+    """
+
+    file: str
+    k3s_version: str
+    fixed: dict[str, str]
+    host: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+    private_key: pulumi.Input[str]
+    endpoint: pulumi.Input[str | None]
+    ca: pulumi.Input[str] | None
+
+
+class RestoredDatastoreProvider(ResourceProvider):
+    """Loads once. From then on the cluster goes its own way, and the backup is not needed."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        if olds:
+            return CheckResult(news, [])
+        try:
+            problems = unfit(_open(news).origin, news["k3s_version"], news["fixed"])
+        except BackupError as error:
+            problems = [str(error)]
+        return CheckResult(news, [CheckFailure("restoreFile", f"restoreFile: {problem}.") for problem in problems])
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        progress = progress_of(props["urn"])
+        backup = _open(props)
+        target = SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
+        with connect(target, progress) as server:
+            wait_for_first_boot(server, progress)
+            progress("loading the backup's rows")
+            try:
+                datastore.load(server, props.get("endpoint"), props.get("ca") or "", backup)
+            except (BackupError, NodeError) as error:
+                raise NodeError(f"{props['file']} could not be restored: {error}") from error
+        origin = backup.origin
+        tell(props["urn"], f"{live_objects(backup.rows())} objects of {origin.stack}, as they were at {origin.made_at}")
+        tokens = {"server_token": origin.server_token, "agent_token": origin.agent_token}
+        return CreateResult(Path(props["file"]).name, {**props, **tokens})
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        return DiffResult(changes=False)
+
+
+def unfit(origin: Origin, version: str, fixed: dict[str, str]) -> list[str]:
+    """Why a cluster with K3s `version` and the settings `fixed` cannot be made from a backup of `origin`."""
+    problems = []
+    if refusal := k3s_version.refusal(origin.k3s_version, version):
+        problems.append(f"the backup is of a cluster with K3s {origin.k3s_version}, and k3sVersion {refusal}")
+    for key in sorted({*origin.fixed, *fixed}):
+        if origin.fixed.get(key) != fixed.get(key):
+            was = f"`{origin.fixed[key]}`" if key in origin.fixed else "K3s's default"
+            problems.append(
+                f"the backup is of a cluster with {was} for k3sServerConfig.{key}, and it must stay so: "
+                f"{UNCHANGEABLE[key]}"
+            )
+    return problems
+
+
+def _open(props: dict[str, Any]) -> Backup:
+    return open_backup(Path(props["file"]).expanduser(), passphrase.to_restore(os.environ))
+
+
+class RestoredDatastore(Resource, module="over_ssh", name="RestoredDatastore"):
+    """A datastore that holds a backup's rows. `server_token` and `agent_token` are the old cluster's, and secret."""
+
+    server_token: pulumi.Output[str]
+    agent_token: pulumi.Output[str]
+
+    def __init__(self, name: str, args: RestoredDatastoreArgs, opts: pulumi.ResourceOptions) -> None:
+        secrets = pulumi.ResourceOptions(
+            additional_secret_outputs=["private_key", "endpoint", "server_token", "agent_token"]
+        )
+        props = {
+            "urn": own_urn(name, "RestoredDatastore", opts.parent),
+            **{field: getattr(args, field) for field in RestoredDatastoreArgs.__dataclass_fields__},
+            "server_token": None,
+            "agent_token": None,
+        }
+        super().__init__(RestoredDatastoreProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))

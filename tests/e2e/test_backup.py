@@ -1,0 +1,366 @@
+"""Backup on one stack, destroy, restore into another: every object comes back, on machines that never saw it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k3s_cluster.backup.backup_file import open_backup
+from tests.e2e.stack import CHECKOUT, LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run, wait_for
+
+PASSPHRASE = "correct horse battery staple"
+CHECKS = {"healthCheckInterval": 3, "healthCheckHealthy": 2, "healthCheckUnhealthy": 2}
+
+
+def _stack(name: str, subnet: int, **settings: Any) -> Stack:
+    return Stack(name, {"namePrefix": name, "vpcCidr": f"10.{subnet}.0.0/24", **settings})
+
+
+#: SQLite -> SQLite, SQLite -> Postgres (ha), Postgres (ha) -> Postgres.
+FIRST = _stack("e2e-bk-first", 61, topology="single-node")
+SECOND = _stack("e2e-bk-second", 62, topology="single-node")
+HA = _stack("e2e-bk-ha", 63, topology="ha", **CHECKS)
+LAST = _stack("e2e-bk-last", 64, topology="single-node", datastoreEngine="pg")
+
+#: The seeded set, by kind: 200 objects.
+SEEDED = {
+    **{"namespaces": 10, "configmaps": 60, "secrets": 60, "services": 20, "serviceaccounts": 20, "deployments": 19},
+    **{"customresourcedefinitions": 1, "widgets.example.com": 10},
+}
+KINDS = ",".join(SEEDED)
+PLAIN = "plainly-visible"
+#: The controller manager ends pods of nodes that are gone after 40 s, at checks 20 s apart (its pod GC).
+PODS_MOVE_SECONDS = 120
+SQLITE = "/var/lib/rancher/k3s/server/db/state.db"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("backup")
+    (made / "passphrase").write_text(PASSPHRASE + "\n")
+    (made / "wrong").write_text("another passphrase\n")
+    return made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stacks() -> Iterator[None]:
+    """Each is brought up by the test that needs it; all are gone afterwards."""
+    stacks = (FIRST, SECOND, HA, LAST)
+    try:
+        for stack in stacks:
+            stack.init()
+        yield
+    finally:
+        for stack in stacks:
+            if rented_with_prefix(stack.name):
+                run(LOCAL, "bin/recover", "--yes", check=False, PULUMI_STACK=stack.name)
+                stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
+            stack.remove()
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, dict[str, Any]]:
+    """What each stack's cluster held when it was backed up."""
+    return {}
+
+
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com", "labels": {"seeded": "yes"}},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+        "versions": [
+            {
+                **{"name": "v1", "served": True, "storage": True},
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}},
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def seed(stack: Stack) -> None:
+    """200 objects of the kinds that people have, in ten namespaces."""
+    objects: list[dict[str, Any]] = [CRD]
+
+    def add(kind: str, number: int, version: str = "v1", **rest: Any) -> None:
+        metadata = {"name": f"seed-{number:02}", "labels": {"seeded": "yes"}}
+        if kind != "Namespace":
+            metadata["namespace"] = f"seed-{number % SEEDED['namespaces']:02}"
+        objects.append({"apiVersion": version, "kind": kind, "metadata": metadata, **rest})
+
+    for number in range(SEEDED["namespaces"]):
+        add("Namespace", number)
+    for number in range(SEEDED["configmaps"]):
+        add("ConfigMap", number, data={"text": f"{PLAIN} {number} ä\t\\x", "large": "x" * 5000})
+    for number in range(SEEDED["secrets"]):
+        add("Secret", number, stringData={"text": f"{PLAIN} {number}"})
+    for number in range(SEEDED["services"]):
+        add("Service", number, spec={"selector": {"app": f"seed-{number:02}"}, "ports": [{"port": 80}]})
+    for number in range(SEEDED["serviceaccounts"]):
+        add("ServiceAccount", number)
+    for number in range(SEEDED["deployments"]):
+        app = {"app": f"seed-{number:02}"}
+        pod = {
+            "metadata": {"labels": {**app, "tier": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "nginx"}]},
+        }
+        spec = {"replicas": 1, "selector": {"matchLabels": app}, "template": pod}
+        add("Deployment", number, "apps/v1", spec=spec)
+    for number in range(SEEDED["widgets.example.com"]):
+        add("Widget", number, "example.com/v1", spec={"size": number})
+    assert len(objects) == sum(SEEDED.values()) == 200
+    stack.kubectl("apply", "--server-side", "--filename", "-", stdin=yaml.safe_dump(CRD))
+    stack.kubectl("wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=30s")
+    stack.kubectl("apply", "--server-side", "--filename", "-", stdin=yaml.safe_dump_all(objects))
+
+
+def seeded(stack: Stack) -> dict[str, Any]:
+    """The seeded objects: what they are, without what controllers write of them."""
+    listed = json.loads(stack.kubectl("get", KINDS, "-A", "-l", "seeded=yes", "-o", "json").stdout)["items"]
+    return {
+        "/".join((item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])): (
+            item["metadata"]["uid"],
+            item.get("data"),
+            item.get("spec"),
+        )
+        for item in listed
+    }
+
+
+def backup(stack: Stack, folder: Path) -> Path:
+    file = folder / f"{stack.name}.backup"
+    began = time.monotonic()
+    done = run(
+        *(LOCAL, "bin/backup", str(file), "--stack", stack.name),
+        K3S_BACKUP_PASSPHRASE_FILE=str(folder / "passphrase"),
+    )
+    print(f"\n{done.stdout.strip()} ({time.monotonic() - began:.1f} s)")
+    return file
+
+
+def restore(stack: Stack, file: Path, folder: Path, passphrase: str = "passphrase", check: bool = True) -> str:
+    began = time.monotonic()
+    done = run(
+        *(LOCAL, "bin/restore", str(file), "--stack", stack.name, "--yes"),
+        check=check,
+        K3S_BACKUP_PASSPHRASE_FILE=str(folder / passphrase),
+    )
+    print(f"\nbin/restore into {stack.name}: {time.monotonic() - began:.1f} s")
+    return done.stdout
+
+
+def start_restore(stack: Stack, file: Path, folder: Path) -> subprocess.Popen[str]:
+    """`bin/restore`, under way, in a process group of its own."""
+    return subprocess.Popen(
+        [LOCAL, "bin/restore", str(file), "--stack", stack.name, "--yes"],
+        cwd=CHECKOUT,
+        env={**os.environ, "K3S_BACKUP_PASSPHRASE_FILE": str(folder / "passphrase")},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def every_process_s_arguments() -> bytes:
+    found = b""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found += process.read_bytes()
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def living_nodes(stack: Stack) -> dict[str, bool]:
+    outputs = stack.outputs()
+    return {node["name"]: True for node in (*outputs["servers"], *outputs["agents"])}
+
+
+def require_all_back(stack: Stack, seen: dict[str, Any]) -> None:
+    """Every object is there as it was, and kubectl works with the new kubeconfig and knows living nodes only."""
+    assert len(seen) == 200
+    assert seeded(stack) == seen
+    assert stack.kubectl("get", "configmap", "later", check=False).returncode != 0
+    assert stack.kubectl("config", "current-context").stdout.strip() == stack.name
+    assert stack.nodes() == living_nodes(stack)
+
+
+def test_a_living_cluster_is_backed_up(seen: dict[str, dict[str, Any]], folder: Path) -> None:
+    FIRST.up()
+    seed(FIRST)
+    FIRST.kubectl("-n", "seed-00", "rollout", "status", "deployment/seed-00", "--timeout=60s")
+    file = backup(FIRST, folder)
+    seen[FIRST.name] = seeded(FIRST)
+    # What happened after the backup is not in it.
+    FIRST.kubectl("create", "configmap", "later")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [left.name for left in folder.iterdir() if left.name.startswith(".")] == []
+
+
+def test_nothing_in_the_file_can_be_read_without_the_passphrase(folder: Path) -> None:
+    file = folder / "e2e-bk-first.backup"
+    held = file.read_bytes()
+    opened = open_backup(file, PASSPHRASE)
+    assert held.startswith(b"age-encryption.org/v1\n-> scrypt ")
+    for text in (PLAIN, "/registry/", "e2e-bk", opened.origin.server_token, opened.origin.agent_token, PASSPHRASE):
+        assert len(text) > 5
+        assert text.encode() not in held
+    # And with it, secrets are as the API server keeps them: the key to them is sealed with the server token.
+    secrets = [row.value for row in opened.rows() if row.name.startswith("/registry/secrets/seed-") and row.value]
+    assert len(secrets) >= 60
+    assert all(value.startswith(b"k8s:enc:") for value in secrets)
+
+
+def test_a_living_cluster_is_not_overwritten(folder: Path) -> None:
+    said = restore(FIRST, folder / "e2e-bk-first.backup", folder, check=False)
+    assert "stack e2e-bk-first has a cluster already, and a backup goes into an empty one" in said
+    assert "Traceback" not in said
+    # By hand it is refused as well, in the plan.
+    FIRST.configure(restoreFile=str(folder / "e2e-bk-first.backup"))
+    refused = FIRST.preview(check=False)
+    assert refused.returncode != 0
+    assert "restoreFile cannot change from no backup to `e2e-bk-first.backup`" in refused.stdout
+    FIRST.configure()
+    assert FIRST.nodes() == living_nodes(FIRST)
+    assert FIRST.kubectl("get", "configmap", "later").returncode == 0
+
+
+def test_destroy_takes_everything() -> None:
+    FIRST.destroy()
+    assert rented_with_prefix(FIRST.name) == []
+
+
+def test_a_wrong_passphrase_is_refused_before_anything_is_made(folder: Path) -> None:
+    before = rented()
+    said = restore(SECOND, folder / "e2e-bk-first.backup", folder, passphrase="wrong", check=False)
+    (line,) = [line for line in said.splitlines() if line]
+    assert line.endswith("cannot be opened: the passphrase is another one, or the file is damaged (Decryption failed).")
+    assert rented() == before
+    assert "restoreFile" not in SECOND.config_file.read_text()
+
+
+def test_a_cluster_of_a_later_k3s_is_refused_in_the_plan(folder: Path) -> None:
+    SECOND.configure(k3sVersion="v1.33.6+k3s1")
+    before = rented()
+    said = restore(SECOND, folder / "e2e-bk-first.backup", folder, check=False)
+    assert "restoreFile: the backup is of a cluster with K3s v1.34.2+k3s1, and k3sVersion" in said
+    assert "Traceback" not in said
+    assert rented() == before
+    SECOND.configure()
+
+
+def test_a_restore_that_was_killed_goes_on_and_every_object_is_back(
+    seen: dict[str, dict[str, Any]], folder: Path
+) -> None:
+    file = folder / "e2e-bk-first.backup"
+    restoring = start_restore(SECOND, file, folder)
+
+    def rows_are_there() -> bool:
+        assert restoring.poll() is None, f"it ended before it was killed:\n{restoring.communicate()[0][-6000:]}"
+        servers = [name for name in rented().get("droplets", []) if name.startswith(SECOND.name)]
+        return (
+            bool(servers) and run(LOCAL_CLOUD, "shell", servers[0], "test", "-e", SQLITE, check=False).returncode == 0
+        )
+
+    try:
+        wait_for("the backup's rows on the new server", rows_are_there, 300)
+        assert PASSPHRASE.encode() not in every_process_s_arguments()
+    finally:
+        os.killpg(restoring.pid, signal.SIGKILL)
+        restoring.communicate(timeout=60)
+    run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=SECOND.name)
+    restore(SECOND, file, folder)
+    require_all_back(SECOND, seen[FIRST.name])
+
+
+def test_from_then_on_neither_backup_nor_passphrase_is_needed(folder: Path) -> None:
+    SECOND.configure(restoreFile="elsewhere/e2e-bk-first.backup")
+    SECOND.preview("--expect-no-changes")
+    SECOND.configure()
+    refused = SECOND.preview(check=False)
+    assert refused.returncode != 0
+    # The tokens are the backup's.
+    assert "restoreFile cannot change from `e2e-bk-first.backup` to no backup" in refused.stdout
+
+
+def test_a_backup_of_sqlite_is_restored_into_postgres(seen: dict[str, dict[str, Any]], folder: Path) -> None:
+    said = restore(HA, folder / "e2e-bk-first.backup", folder)
+    # The plan, which `bin/restore` asks about, says it.
+    assert "restored-datastore" in said.partition("Updating")[0]
+    require_all_back(HA, seen[FIRST.name])
+    assert len(HA.nodes()) == 3
+    backup(HA, folder)
+    seen[HA.name] = seeded(HA)
+    HA.kubectl("create", "configmap", "later")
+    HA.destroy()
+    assert rented_with_prefix(HA.name) == []
+
+
+def test_a_backup_of_postgres_is_restored_into_postgres_after_a_ctrl_c(
+    seen: dict[str, dict[str, Any]], folder: Path
+) -> None:
+    file = folder / "e2e-bk-ha.backup"
+    restoring = start_restore(LAST, file, folder)
+    said = ""
+    try:
+        assert restoring.stdout is not None
+        for line in restoring.stdout:
+            said += line
+            if "restored-datastore" in line and "created" in line:
+                break
+        assert PASSPHRASE.encode() not in every_process_s_arguments()
+    finally:
+        os.killpg(restoring.pid, signal.SIGINT)
+        said += restoring.communicate(timeout=120)[0]
+    assert restoring.returncode != 0, said
+    assert "bin/restore: not finished; the same again goes on" in said
+    assert "Traceback" not in said
+    restore(LAST, file, folder)
+    require_all_back(LAST, seen[HA.name])
+
+
+def test_pods_move_to_the_new_machines() -> None:
+    nodes = SECOND.nodes()
+
+    def moved() -> bool:
+        pods = json.loads(SECOND.kubectl("get", "pods", "-A", "-l", "tier=web", "-o", "json").stdout)["items"]
+        return len(pods) == SEEDED["deployments"] and all(
+            pod["spec"].get("nodeName") in nodes and pod["status"]["phase"] == "Running" for pod in pods
+        )
+
+    wait_for("the pods on new machines", moved, PODS_MOVE_SECONDS)
+
+
+def test_a_restored_cluster_works_like_any_other() -> None:
+    SECOND.kubectl("create", "configmap", "after-the-restore")
+    SECOND.configure(restoreFile="e2e-bk-first.backup", agentCount=1)
+    SECOND.up()
+    assert SECOND.nodes() == living_nodes(SECOND)
+    assert len(SECOND.nodes()) == 2
+
+
+def test_restored_stacks_go_without_a_trace() -> None:
+    for stack in (SECOND, LAST):
+        stack.destroy()
+        assert rented_with_prefix(stack.name) == []

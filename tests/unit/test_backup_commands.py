@@ -1,0 +1,152 @@
+"""`bin/backup` and `bin/restore` as a person meets them when something stands against it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3s_cluster.backup import commands, passphrase
+from k3s_cluster.over_ssh.connection import NodeError, SshTarget
+
+CONFIG = "token: t\nagent-token: a\n"
+
+
+def state(engine: str = "sqlite", config: str = CONFIG, hosts: tuple[str, ...] = ("203.0.113.1",)) -> dict[str, Any]:
+    begun = {"type": "pulumi-python:dynamic/cluster:Invariants", "id": "k3s", "outputs": {"datastore_engine": engine}}
+    nodes = [
+        {
+            **{"type": "pulumi-python:dynamic/over_ssh:Node", "id": host},
+            "outputs": {
+                **{"role": "server", "name": host, "host": host, "host_key": "KEY", "private_key": "PRIVATE"},
+                "config": config,
+            },
+        }
+        for host in hosts
+    ]
+    return {"deployment": {"resources": [begun, *nodes]}}
+
+
+@pytest.fixture(autouse=True)
+def a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "passphrase"
+    file.write_text("correct horse battery staple")
+    monkeypatch.setenv(passphrase.FILE_VARIABLE, str(file))
+
+
+def stack_is(monkeypatch: pytest.MonkeyPatch, exported: dict[str, Any]) -> None:
+    monkeypatch.setattr(commands, "_export", lambda stack: exported)
+
+
+@pytest.mark.parametrize(
+    ("exported", "said"),
+    [
+        ({"deployment": {}}, "stack fra1 has no cluster: `pulumi up` makes one."),
+        (state(hosts=()), "stack fra1 has no cluster: `pulumi up` makes one."),
+        (state("etcd"), "datastoreEngine is `etcd`, which K3s backs up and restores itself: `k3s etcd-snapshot save`"),
+        (
+            state("mysql", CONFIG + "datastore-endpoint: mysql://u:hidden@tcp(h:1)/k3s\n"),
+            "a datastore at mysql:// cannot be backed up or restored here yet",
+        ),
+    ],
+    ids=["nothing", "begun", "etcd", "mysql"],
+)
+def test_what_cannot_be_backed_up_is_said_in_one_line_and_nothing_is_written(
+    exported: dict[str, Any],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack_is(monkeypatch, exported)
+    assert commands.main(["backup", str(tmp_path / "b"), "--stack", "fra1"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith(f"bin/backup: {said}")
+    assert "hidden" not in line
+    assert not (tmp_path / "b").exists()
+
+
+def test_without_a_passphrase_or_a_terminal_no_server_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(passphrase.FILE_VARIABLE)
+    stack_is(monkeypatch, state())
+    asked: list[str] = []
+    monkeypatch.setattr(commands, "connect", lambda target, *_: asked.append(target.host))
+    assert commands.main(["backup", str(tmp_path / "b"), "--stack", "fra1"]) == 1
+    assert f"put it in a file, and the file's path in {passphrase.FILE_VARIABLE}" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_the_first_server_that_answers_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def connect(target: SshTarget, *_: object) -> Any:
+        asked.append(target.host)
+        if target.host == "203.0.113.1":
+            raise NodeError("203.0.113.1 is off")
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(commands, "connect", connect)
+    cluster = commands.stack_state.cluster(state(hosts=("203.0.113.1", "203.0.113.2", "203.0.113.3")))
+    assert cluster is not None
+    with commands._any_server(cluster.servers) as (_, chosen):
+        assert chosen.name == "203.0.113.2"
+    assert asked == ["203.0.113.1", "203.0.113.2"]
+    with pytest.raises(NodeError, match=r"203.0.113.1 is off"), commands._any_server(cluster.servers[:1]):
+        pass
+
+
+def test_what_pulumi_says_against_it_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: list[str], **_: object) -> Any:
+        return subprocess.CompletedProcess(command, 255, "", "error: no stack named 'fra1' found\n")
+
+    monkeypatch.setattr(commands.subprocess, "run", run)
+    assert commands.main(["backup", "b", "--stack", "fra1"]) == 1
+    said = capsys.readouterr().err
+    assert "`pulumi stack export` failed" in said
+    assert "no stack named 'fra1' found" in said
+
+
+def test_without_pulumi_it_is_said_where_to_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commands.main(["backup", "b"]) == 1
+    assert "there is no `pulumi` on PATH; on the local cloud, put `bin/local` in front" in capsys.readouterr().err
+
+
+def test_a_restore_hands_on_the_passphrase_in_a_file_and_never_as_an_argument(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(passphrase.FILE_VARIABLE)
+    monkeypatch.setattr(commands.passphrase, "to_open", lambda _: "typed in, not in a file")
+    opened = type("Opened", (), {"origin": type("O", (), {"stack": "old", "made_at": "then"}), "rows": lambda _: []})()
+    monkeypatch.setattr(commands, "open_backup", lambda path, secret: opened)
+    stack_is(monkeypatch, {"deployment": {}})
+    ran: list[list[str]] = []
+    seen: dict[str, Any] = {}
+
+    def run(command: list[str], **given: Any) -> Any:
+        ran.append(command)
+        if command[1] == "up":
+            file = Path(given["env"][passphrase.FILE_VARIABLE])
+            seen.update(text=file.read_text(), mode=file.stat().st_mode & 0o777, folder=file.parent.stat().st_mode)
+            seen["file"] = file
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(commands.subprocess, "run", run)
+    assert commands.main(["restore", str(tmp_path / "fra1.backup"), "--stack", "new", "--yes"]) == 0
+    assert ran[0][2:5] == ["config", "set", "restoreFile"]
+    assert ran[1] == ["pulumi", "up", "--stack", "new", "--yes"]
+    assert "typed in" not in json.dumps(ran)
+    assert (seen["text"], seen["mode"], seen["folder"] & 0o777) == ("typed in, not in a file", 0o600, 0o700)
+    assert not seen["file"].exists()
