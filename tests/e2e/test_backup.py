@@ -30,7 +30,7 @@ def _stack(name: str, subnet: int, **settings: Any) -> Stack:
 FIRST = _stack("e2e-bk-first", 61, topology="single-node")
 SECOND = _stack("e2e-bk-second", 62, topology="single-node")
 HA = _stack("e2e-bk-ha", 63, topology="ha", **CHECKS)
-LAST = _stack("e2e-bk-last", 64, topology="single-node", datastoreEngine="pg")
+LAST = _stack("e2e-bk-last", 64, topology="single-node", datastoreEngine="pg", datastoreProtect=True)
 
 #: The seeded set, by kind: 200 objects.
 SEEDED = {
@@ -64,6 +64,7 @@ def stacks() -> Iterator[None]:
         for stack in stacks:
             if rented_with_prefix(stack.name):
                 run(LOCAL, "bin/recover", "--yes", check=False, PULUMI_STACK=stack.name)
+                stack.pulumi("state", "unprotect", "--all", "--yes", check=False)
                 stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
             stack.remove()
 
@@ -307,7 +308,10 @@ def test_from_then_on_neither_backup_nor_passphrase_is_needed(folder: Path) -> N
 def test_a_backup_of_sqlite_is_restored_into_postgres(seen: dict[str, dict[str, Any]], folder: Path) -> None:
     said = restore(HA, folder / "e2e-bk-first.backup", folder)
     # The plan, which `bin/restore` asks about, says it.
-    assert "restored-datastore" in said.partition("Updating")[0]
+    plan, updating, _ = said.partition("Updating")
+    assert updating
+    (planned,) = [line for line in plan.splitlines() if "restored-datastore" in line]
+    assert "create" in planned
     require_all_back(HA, seen[FIRST.name])
     assert len(HA.nodes()) == 3
     backup(HA, folder)
@@ -338,6 +342,18 @@ def test_a_backup_of_postgres_is_restored_into_postgres_after_a_ctrl_c(
     assert "Traceback" not in said
     restore(LAST, file, folder)
     require_all_back(LAST, seen[HA.name])
+
+
+def test_what_opens_a_restored_database_is_protected_with_it() -> None:
+    def protected() -> set[str]:
+        resources = json.loads(LAST.pulumi("stack", "export").stdout)["deployment"]["resources"]
+        return {resource["urn"].rpartition("::")[2] for resource in resources if resource.get("protect")}
+
+    # It holds the tokens.
+    assert "restored-datastore" in protected()
+    LAST.configure(restoreFile="e2e-bk-ha.backup", datastoreProtect=False)
+    LAST.up()
+    assert protected() == set()
 
 
 def test_pods_move_to_the_new_machines() -> None:
