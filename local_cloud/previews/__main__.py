@@ -22,6 +22,8 @@ from local_cloud.toolchain.plugins import ensure_plugins
 #: What the program is made of; each is linked into a folder of its own, because Pulumi writes into a project's folder.
 PROGRAM = ("__main__.py", "k3s_cluster", "cloud_init", "Pulumi.yaml", "requirements.txt", ".venv")
 PREVIEW_SECONDS = 300
+#: Where nothing is up, such a stack would be made from its backup.
+RESTORE = "k3s-digitalocean:restoreFile"
 AGAINST = "the local cloud's API, where no stack is up: everything is to be created"
 
 
@@ -105,6 +107,8 @@ def preview(project: Path, file: Path, environment: Mapping[str, str]) -> Previe
     config = settings.get("config") or {}
     if hidden := [key for key, value in config.items() if isinstance(value, dict) and "secure" in value]:
         return Preview(stack, f"left out: {', '.join(hidden)} is encrypted, and only the stack's owner can read it", 0)
+    if config.get(RESTORE):
+        return Preview(stack, "left out: restoreFile names a backup, and only who has its passphrase can open it", 0)
     # Without the keys of another backend: nothing is left that they encrypt.
     (project / file.name).write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     made = run(["stack", "init", stack], project, environment)

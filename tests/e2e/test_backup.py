@@ -344,13 +344,16 @@ def test_a_backup_of_postgres_is_restored_into_postgres_after_a_ctrl_c(
     require_all_back(LAST, seen[HA.name])
 
 
-def test_what_opens_a_restored_database_is_protected_with_it() -> None:
+def test_what_opens_a_restored_database_is_protected_and_secret(folder: Path) -> None:
     def protected() -> set[str]:
         resources = json.loads(LAST.pulumi("stack", "export").stdout)["deployment"]["resources"]
         return {resource["urn"].rpartition("::")[2] for resource in resources if resource.get("protect")}
 
-    # It holds the tokens.
+    # It holds the tokens, which a state shows to nobody who may not decrypt it.
     assert "restored-datastore" in protected()
+    token = open_backup(folder / "e2e-bk-ha.backup", PASSPHRASE).origin.server_token
+    assert token in LAST.pulumi("stack", "export", "--show-secrets").stdout
+    assert token not in LAST.pulumi("stack", "export").stdout
     LAST.configure(restoreFile="e2e-bk-ha.backup", datastoreProtect=False)
     LAST.up()
     assert protected() == set()

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local_cloud.previews.__main__ import preview
 from local_cloud.previews.markdown import MOST_CHARACTERS, Preview, comment, marker, summary
 
 SHOWN = """Previewing update (fra1):
@@ -40,3 +46,20 @@ def test_a_long_preview_keeps_its_end() -> None:
 def test_a_fence_in_the_output_does_not_end_the_block_and_colours_are_left_out() -> None:
     text = comment("a", [Preview("a", "\x1b[31mred\x1b[0m\n````\n<b>not ours</b>", 0)], "x")
     assert "\n`````\nred\n````\n<b>not ours</b>\n`````\n" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("datastoreEndpoint", {"secure": "v1:x"}, "left out: k3s-digitalocean:datastoreEndpoint is encrypted"),
+        ("restoreFile", "fra1.backup", "left out: restoreFile names a backup, and only who has its passphrase"),
+    ],
+)
+def test_a_stack_that_only_its_owner_can_preview_is_left_out_and_says_why(
+    key: str, value: object, why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "Pulumi.mine.yaml"
+    file.write_text(yaml.safe_dump({"config": {f"k3s-digitalocean:{key}": value}}))
+    seen = preview(tmp_path / "project", file, {})
+    assert (seen.stack, seen.status) == ("mine", 0)
+    assert seen.output.startswith(why)
