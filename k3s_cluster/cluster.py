@@ -283,13 +283,11 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _before_servers(self, datastore: Datastore) -> list[pulumi.Resource]:
         """What must be there before a server may use the managed database."""
-        if datastore.engine == "mysql":
-            # Refused until it is proven which rights DigitalOcean gives a new user of MySQL: see stack_config.py.
-            return [datastore.firewall]
         args = DatastoreGrantsArgs(
             host=self._servers[0].public_ip,
             host_key=self._servers[0].host_key,
             private_key=self._access.private_key,
+            engine=datastore.engine,
             database_host=datastore.host,
             database_port=datastore.port,
             database_ca=datastore.ca,
@@ -297,6 +295,7 @@ class K3sCluster(pulumi.ComponentResource):
             administrator_password=datastore.administrator_password,
             database=datastore.database,
             user=datastore.user,
+            password=datastore.password,
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
         return [DatastoreGrants(self._logical_name("datastore-grants"), args, after)]

@@ -20,7 +20,7 @@ TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 ENDPOINT_VARIABLE = "DIGITALOCEAN_API_URL"
 ENDPOINT = "https://api.digitalocean.com"
 #: Engines that the settings know and with which no cluster has yet been brought up and down.
-UNPROVEN_ENGINES = ("mysql", "etcd")
+UNPROVEN_ENGINES = ("etcd",)
 
 
 def stack_settings() -> ClusterSettings:
@@ -40,7 +40,7 @@ def require_proven_engine(settings: ClusterSettings) -> None:
     if engine in UNPROVEN_ENGINES:
         raise pulumi.RunError(
             f"datastoreEngine: `{engine}` is not finished, and no cluster has yet been brought up with it; choose "
-            "`pg`, `external`, or `sqlite` on a single node."
+            "`pg`, `mysql`, `external`, or `sqlite` on a single node."
         )
 
 

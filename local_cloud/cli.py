@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local_cloud import addresses, daemon, lifecycle, paths, prerequisites
-from local_cloud.databases.postgresql import Cluster, cluster_ids
+from local_cloud.databases.clusters import cluster, cluster_ids
 from local_cloud.k3s.releases import publish
 from local_cloud.load_balancers import load_balancer
 from local_cloud.machine_room import DropletSpec, MachineRoomError
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "publish":
                 publish(daemon.DOWNLOADS, options.versions)
             case "sql":
-                print(Cluster(_database(options.cluster)).sql(options.database, f"{options.statement};"), end="")
+                print(cluster(_database(options.cluster)).sql(options.database, f"{options.statement};"), end="")
             case "shell":
                 _shell(_droplet(options.droplet), options.words)
             case "log":
@@ -123,7 +123,7 @@ def _status() -> int:
         memory = _mib(pids, machine.namespace)
         print(f"droplet   {spec.name}  {spec.id}  {state}  {spec.public_ip}  {spec.private_ip}  {memory}")
     for each in cluster_ids():
-        print(f"database  {each}  {'on' if Cluster(each).is_on() else 'off'}  {_mib(pids, Cluster(each).namespace)}")
+        print(f"database  {each}  {'on' if cluster(each).is_on() else 'off'}  {_mib(pids, cluster(each).namespace)}")
     for each in load_balancer.ids():
         print(f"balancer  {each}  {_mib(pids, load_balancer.namespace(each))}")
     everything = set().union(*pids.values())
@@ -147,9 +147,9 @@ def _pss_kib(pid: int) -> int:
 def _fault(options: argparse.Namespace) -> None:
     match options.fault:
         case "stop-database":
-            Cluster(_database(options.database)).stop()
+            cluster(_database(options.database)).stop()
         case "start-database":
-            Cluster(_database(options.database)).start()
+            cluster(_database(options.database)).start()
         case "cut" | "mend":
             spec = _droplet(options.droplet)
             between = cuts.cut if options.fault == "cut" else cuts.mend
@@ -224,7 +224,7 @@ def _database(name: str | None) -> str:
 
 def _log_file(name: str) -> Path:
     files = dict(LOGS)
-    files |= {each: Cluster(each).log for each in cluster_ids()}
+    files |= {each: cluster(each).log for each in cluster_ids()}
     files |= {each: load_balancer.FOLDER / each / "haproxy.log" for each in load_balancer.ids()}
     files |= {spec.name: Machine(spec.id).console_log for spec in records.all_records()}
     if name not in files:

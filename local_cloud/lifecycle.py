@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local_cloud import addresses, credentials, daemon, paths, prerequisites, processes
-from local_cloud.databases.postgresql import Cluster, cluster_ids
+from local_cloud.databases.clusters import cluster, cluster_ids
 from local_cloud.load_balancers import load_balancer
 from local_cloud.machine_room import MachineRoomError
 from local_cloud.machines import control_groups, records
@@ -81,7 +81,7 @@ def down(report: Report, *, keep_state: bool) -> None:
     if keep_state:
         with step("orderly shutdown of machines and databases", report), ThreadPoolExecutor(16) as threads:
             ends = [threads.submit(Machine(spec.id).shut_down, spec) for spec in records.all_records()]
-            ends += [threads.submit(Cluster(each).stop) for each in cluster_ids()]
+            ends += [threads.submit(cluster(each).stop) for each in cluster_ids()]
             for end in ends:
                 end.result()
     with step("machines, databases, load balancers and network", report):

@@ -17,6 +17,9 @@ PACKAGES: Mapping[str, str] = {
     "haproxy": "haproxy",
     "nftables": "nft",
     "dnsmasq-base": "dnsmasq",
+    # The core packages alone: they start no server on this machine.
+    "mariadb-client-core": "mariadb",
+    "mariadb-server-core": "mariadbd",
     "iproute2": "ip",
     "procps": "sysctl",
     "util-linux": "nsenter",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from local_cloud import addresses
-from local_cloud.databases.postgresql import FOLDER as DATABASES
-from local_cloud.databases.postgresql import Cluster
+from local_cloud.databases.cluster import FOLDER as DATABASES
+from local_cloud.databases.clusters import cluster, cluster_for
 from local_cloud.load_balancers import load_balancer
 from local_cloud.machine_room import (
     DatabaseFacts,
@@ -72,10 +72,8 @@ class RealMachineRoom:
         return Machine(droplet_id).is_on()
 
     def ensure_database(self, spec: DatabaseSpec) -> DatabaseFacts:
-        if spec.engine != "pg":
-            raise MachineRoomError("the local cloud has no MySQL yet; set datastoreEngine to pg")
         with self._locks[spec.id]:
-            facts = Cluster(spec.id).ensure(spec)
+            facts = cluster_for(spec).ensure(spec)
             names = {spec.host: str(spec.public_ip), spec.private_host: str(spec.private_ip)}
             file = DATABASES / spec.id / "names.json"
             file.with_suffix(".new").write_text(json.dumps(names))
@@ -86,7 +84,7 @@ class RealMachineRoom:
     def destroy_database(self, database_id: str) -> None:
         with self._locks[database_id]:
             gone = database_addresses(database_id)
-            Cluster(database_id).destroy()
+            cluster(database_id).destroy()
             cuts.forget(gone)
         self.serve_names()
 

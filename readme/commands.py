@@ -89,6 +89,8 @@ PROOFS: dict[str, Proof] = {
             "pulumi config set --path 'agentPools[0].name' batch",
             "pulumi config set --path 'disable[0]' traefik",
             "pulumi config set k3sVersion v1.34.3+k3s1",
+            "pulumi config set datastorePasswordVersion 2",
+            "pulumi config set datastoreSize db-s-1vcpu-2gb",
             "pulumi config set datastoreProtect false",
             "pulumi config set kubeconfigMerge true",
         ),

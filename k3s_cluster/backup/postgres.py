@@ -12,7 +12,7 @@ import pg8000.native
 from k3s_cluster.backup.backup_file import BackupError
 from k3s_cluster.backup.kine_rows import COLUMNS, Row
 from k3s_cluster.datastore_endpoint import DatabaseAddress
-from k3s_cluster.over_ssh.datastore_grants import verifying
+from k3s_cluster.over_ssh.datastore_session import verifying
 
 #: github.com/k3s-io/kine, pkg/drivers/pgsql/pgsql.go; kine itself adds the indexes when it starts.
 TABLE = (

@@ -26,7 +26,7 @@ class DatastoreArgs:
 class Datastore(pulumi.ComponentResource):
     """A managed database in the VPC that only droplets with the servers' tag can reach.
 
-    Outputs: `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`, `administrator`,
+    Outputs: `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`, `password`,
     `administrator_password`.
     """
 
@@ -48,8 +48,9 @@ class Datastore(pulumi.ComponentResource):
         user = digitalocean.DatabaseUser(
             f"{name}-user",
             cluster_id=cluster.id,
-            name=f"{args.name_prefix.replace('-', '_')}_default_user",
-            opts=child,
+            name=args.settings.user_name(args.name_prefix),
+            # Owns nothing, and a new password is a new user: where the database is protected, this one may still go.
+            opts=pulumi.ResourceOptions(parent=self, protect=False),
         )
         self.firewall = digitalocean.DatabaseFirewall(
             f"{name}-firewall",
@@ -68,6 +69,7 @@ class Datastore(pulumi.ComponentResource):
         self.ca = authority.certificate
         self.database = database.name
         self.user = user.name
+        self.password: pulumi.Output[str] = pulumi.Output.secret(user.password)
         self.administrator = cluster.user
         self.administrator_password: pulumi.Output[str] = pulumi.Output.secret(cluster.password)
         self.endpoint: pulumi.Output[str] = pulumi.Output.secret(

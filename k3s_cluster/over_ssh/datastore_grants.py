@@ -1,36 +1,41 @@
-"""The one right that K3s's database user lacks, granted once, over an SSH tunnel through a server.
+"""The rights of K3s's database user, granted over an SSH tunnel through a server.
 
 Since PostgreSQL 15 only a database's owner may create tables in schema public (postgresql.org/docs/15/release-15.html),
-and DigitalOcean makes its administrator the owner. The administrator's password stays on this side of the tunnel.
+and DigitalOcean makes its administrator the owner. A new user of MySQL, on the contrary, has all the administrator's
+rights (docs.digitalocean.com/products/databases/mysql/how-to/manage-users-and-databases): here it keeps its own
+database. The administrator's password stays on this side of the tunnel.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import pg8000.native
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Engine, Login, run_statements
 from k3s_cluster.over_ssh.progress import own_urn, progress_of
 
 #: DigitalOcean brings a new firewall rule or user to the database within some seconds.
 DATABASE_DEADLINE_SECONDS = 120
 RETRY_SECONDS = 2
-_WHERE = ("database_host", "database_port", "database", "user")
+#: Owns K3s's tables in Postgres, so that one login can take over from another.
+OWNER = "k3s_owner"
+_WHERE = ("engine", "database_host", "database_port", "database", "user")
+_SECRETS = ["private_key", "administrator_password", "password"]
 
 
 @dataclass(frozen=True)
 class DatastoreGrantsArgs:
-    """The server to tunnel through, and the database, its administrator and the user who gets the right."""
+    """The server to tunnel through, and the database, its administrator and the user who gets the rights."""
 
     host: pulumi.Input[str]
     host_key: pulumi.Input[str]
     private_key: pulumi.Input[str]
+    engine: Engine
     database_host: pulumi.Input[str]
     database_port: pulumi.Input[int]
     database_ca: pulumi.Input[str]
@@ -38,16 +43,63 @@ class DatastoreGrantsArgs:
     administrator_password: pulumi.Input[str]
     database: pulumi.Input[str]
     user: pulumi.Input[str]
+    password: pulumi.Input[str]
 
 
-def grants(user: str) -> tuple[str, ...]:
-    """The statements that let `user` make its tables in schema public."""
-    quoted = '"' + user.replace('"', '""') + '"'
-    return (f"GRANT USAGE, CREATE ON SCHEMA public TO {quoted}",)
+@dataclass(frozen=True)
+class Statements:
+    """What the administrator says, and then the user; both may be said again."""
+
+    administrator: tuple[str, ...]
+    user: tuple[str, ...]
+
+
+def grants(engine: Engine, database: str, user: str) -> Statements:
+    """What gives `user` its rights in `database`, and no others.
+
+    In Postgres its tables belong to a role without a login, which every login of K3s acts as from its first moment:
+    only an owner may say `CREATE INDEX IF NOT EXISTS`, as kine does at each start. What a login of former versions of
+    this program has of its own goes to that role, since Postgres deletes nobody who has something.
+    """
+    if engine == "mysql":
+        name, account = database.replace("`", "``").replace("_", r"\_"), f"{_literal(user)}@'%'"
+        return Statements(
+            (
+                f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account}",
+                f"GRANT ALL PRIVILEGES ON `{name}`.* TO {account}",
+            ),
+            (),
+        )
+    login, owner = _identifier(user), _identifier(OWNER)
+    is_there = f"EXISTS (SELECT FROM pg_roles WHERE rolname = {_literal(OWNER)})"
+    is_the_users = f"schemaname = 'public' AND tablename = 'kine' AND tableowner = {_literal(user)}"
+    return Statements(
+        (
+            f"DO $$BEGIN IF NOT {is_there} THEN CREATE ROLE {owner} NOLOGIN; END IF; END$$",
+            f"GRANT USAGE, CREATE ON SCHEMA public TO {owner}",
+            f"GRANT {owner} TO {login}",
+            f"REVOKE ALL ON SCHEMA public FROM {login}",
+        ),
+        (
+            # Where it acts as the role already, it may not say how it does.
+            "SET ROLE NONE",
+            f"DO $$BEGIN IF EXISTS (SELECT FROM pg_tables WHERE {is_the_users}) "
+            f"THEN ALTER TABLE public.kine OWNER TO {owner}; END IF; END$$",
+            f"ALTER ROLE {login} SET role = {_literal(OWNER)}",
+        ),
+    )
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 class DatastoreGrantsProvider(ResourceProvider):
-    """Grants at creation; there is nothing to take back, since the database goes with the cluster."""
+    """Grants at creation; what a user may do goes with the user."""
 
     serialize_as_secret_always = False
 
@@ -56,7 +108,11 @@ class DatastoreGrantsProvider(ResourceProvider):
         return CreateResult(f"{props['database']}/{props['user']}", props)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=any(olds.get(key) != news[key] for key in _WHERE))
+        return DiffResult(
+            changes=any(olds.get(key) != news[key] for key in _WHERE),
+            replaces=["user"] if olds["user"] != news["user"] else [],
+            delete_before_replace=False,
+        )
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         _grant(news)
@@ -65,44 +121,40 @@ class DatastoreGrantsProvider(ResourceProvider):
 
 def _grant(props: dict[str, Any]) -> None:
     progress = progress_of(props["urn"])
-    target = SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
+    engine: Engine = props["engine"]
+    said = grants(engine, props["database"], props["user"])
     deadline = time.monotonic() + DATABASE_DEADLINE_SECONDS
     while True:
-        with connect(target, progress) as server:
+        with connect(_target(props), progress) as server:
             progress("waiting for the database")
             try:
-                with server.tunnel(props["database_host"], int(props["database_port"])) as tunnel:
-                    database = pg8000.native.Connection(
-                        props["administrator"],
-                        database=props["database"],
-                        password=props["administrator_password"],
-                        sock=tunnel,
-                        ssl_context=verifying(props["database_ca"]),
-                    )
-                    for statement in grants(props["user"]):
-                        database.run(statement)
-                    database.close()
-                    return
-            except (NodeError, pg8000.Error, OSError) as error:
+                run_statements(server, _administrator(props, engine), said.administrator)
+                run_statements(server, _login(props, engine, props["user"], props["password"]), said.user)
+                return
+            except (NodeError, OSError, *DATABASE_ERRORS) as error:
                 if time.monotonic() >= deadline:
                     raise NodeError(f"{props['database_host']} did not take the grants: {error}") from None
         time.sleep(RETRY_SECONDS)
 
 
-def verifying(ca: str) -> ssl.SSLContext:
-    """TLS that trusts the cluster's own CA and nothing else; names are not compared, as with `sslmode=verify-ca`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(cadata=ca)
-    return context
+def _target(props: dict[str, Any]) -> SshTarget:
+    return SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
+
+
+def _administrator(props: dict[str, Any], engine: Engine) -> Login:
+    return _login(props, engine, props["administrator"], props["administrator_password"])
+
+
+def _login(props: dict[str, Any], engine: Engine, user: str, password: str) -> Login:
+    host, port, ca = props["database_host"], int(props["database_port"]), props["database_ca"]
+    return Login(engine, host, port, ca, props["database"], user, password)
 
 
 class DatastoreGrants(Resource, module="over_ssh", name="DatastoreGrants"):
-    """The grants of K3s's user; K3s can use its database when this resource is there."""
+    """The rights of K3s's user; K3s can use its database when this resource is there."""
 
     def __init__(self, name: str, args: DatastoreGrantsArgs, opts: pulumi.ResourceOptions) -> None:
-        secrets = pulumi.ResourceOptions(additional_secret_outputs=["private_key", "administrator_password"])
+        secrets = pulumi.ResourceOptions(additional_secret_outputs=_SECRETS)
         props = {
             "urn": own_urn(name, "DatastoreGrants", opts.parent),
             **{field: getattr(args, field) for field in DatastoreGrantsArgs.__dataclass_fields__},

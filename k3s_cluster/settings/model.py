@@ -57,6 +57,12 @@ class ManagedDatastoreSettings:
     size: str
     nodes: int
     protect: bool
+    password_version: int
+
+    def user_name(self, name_prefix: str) -> str:
+        """K3s's user. Another version of its password is another user, so that the two are good side by side."""
+        user = f"{name_prefix.replace('-', '_')}_default_user"
+        return user if self.password_version == 1 else f"{user}_{self.password_version}"
 
 
 @dataclass(frozen=True)

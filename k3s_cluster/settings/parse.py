@@ -86,6 +86,7 @@ _RULES: dict[str, Callable[[str], object]] = {
     "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
     "datastoreNodes": rule.whole_number(1, 3),
     "datastoreProtect": rule.yes_or_no,
+    "datastorePasswordVersion": rule.whole_number(1, 999),
     "datastoreEndpoint": rule.datastore_endpoint,
     "datastoreCa": rule.certificates,
     "etcdSnapshotSchedule": rule.cron_schedule,
@@ -108,8 +109,11 @@ _RULES: dict[str, Callable[[str], object]] = {
 KEYS = (*_RULES, "kubeconfigPath")
 #: Keys whose values are never shown, and are refused in plain.
 SECRET_KEYS = ("datastoreEndpoint", "etcdS3")
-#: The version of a managed database that is not told one.
+#: The version of a managed database that is not told one: the newest that kine's own tests have (github.com/k3s-io/kine
+#: v0.14.6, scripts/test-run-postgres and test-run-mysql). What DigitalOcean offers, the preflight asks its API.
 DATASTORE_VERSIONS = {"pg": "17", "mysql": "8"}
+#: dev.mysql.com/doc/refman/8.0/en/user-names.html
+MYSQL_USER_NAME_MOST = 32
 
 
 def _how_to_set(key: str) -> str:
@@ -167,12 +171,15 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
             assert isinstance(version, str)
             assert isinstance(size, str)
             assert isinstance(nodes, int)
+            password_version = values["datastorePasswordVersion"]
+            assert isinstance(password_version, int)
             return ManagedDatastoreSettings(
                 engine=engine,
                 version=DATASTORE_VERSIONS[engine] if version == "auto" else version,
                 size=size,
                 nodes=nodes,
                 protect=values["datastoreProtect"] is True,
+                password_version=password_version,
             )
         case "etcd":
             schedule, retention, s3 = (
@@ -269,6 +276,14 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
             return [
                 "datastoreEngine: `sqlite` is a file on one server's disk, which topology `ha` cannot share; "
                 "choose `pg`, `mysql`, `etcd` or `external`, or set topology to `single-node`."
+            ]
+        case ManagedDatastoreSettings(engine="mysql") as mysql if (
+            len(mysql.user_name(settings.name_prefix)) > MYSQL_USER_NAME_MOST
+        ):
+            user = mysql.user_name(settings.name_prefix)
+            return [
+                f"namePrefix: `{settings.name_prefix}` makes `{user}` of the database's user, and MySQL takes "
+                f"{MYSQL_USER_NAME_MOST} characters; choose a shorter prefix."
             ]
         # etcd.io/docs/v3.5/faq ("Why an odd number of cluster members?").
         case EmbeddedEtcdSettings() if ha and servers < 3:

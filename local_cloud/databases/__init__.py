@@ -1,1 +1,1 @@
-"""Managed databases: PostgreSQL as DigitalOcean gives it."""
+"""Managed databases: PostgreSQL as DigitalOcean gives it, and MariaDB where DigitalOcean gives MySQL."""

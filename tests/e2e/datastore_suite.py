@@ -19,6 +19,8 @@ import json
 import time
 from typing import Any
 
+from tests.e2e.datastore_login import attempt, from_droplet, login_of
+from tests.e2e.prober import probing
 from tests.e2e.stack import LOCAL_CLOUD, Stack, open_to_outsider, rented_with_prefix, run, wait_for
 
 INTERVAL, UNHEALTHY = 3, 2
@@ -135,6 +137,48 @@ class Life:
         change(stack, agentCount=1)
         assert stack.nodes() == dict.fromkeys(before, True)
         stack.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+
+
+class PasswordRotation:
+    """Another password for the user of a managed database, while somebody asks the API all the time."""
+
+    def users(self, stack: Stack) -> set[str]:
+        """Whom the database itself lets in, besides its administrator."""
+        raise NotImplementedError
+
+    def test_a_new_password_is_not_noticed_at_the_api_and_the_old_one_is_worth_nothing(self, stack: Stack) -> None:
+        servers = [server["name"] for server in stack.outputs()["servers"]]
+        former = login_of(servers[0])
+        assert self.users(stack) == {former["user"]}
+        # A database is protected unless somebody says otherwise.
+        change(stack, datastoreProtect=True)
+        try:
+            with probing(stack.kubeconfig) as probes:
+                said = change(stack, datastorePasswordVersion=2)
+                stack.kubectl("create", "configmap", "written-with-the-new-password")
+        finally:
+            change(stack, datastoreProtect=False)
+        print(
+            f"\nanother database password: {len(probes.failed)} of {probes.asked} requests failed, "
+            f"the slowest answer took {probes.slowest} s {probes.failed[:3]}"
+        )
+        assert "DatabaseCluster" not in said
+        logins = [login_of(server) for server in servers]
+        (user,) = {login["user"] for login in logins}
+        (password,) = {login["password"] for login in logins}
+        assert user != former["user"]
+        assert password != former["password"]
+        assert self.users(stack) == {user}
+        where = from_droplet(servers[0])
+        assert "answers" in attempt(where, **logins[0])
+        for wrong in (former, {**former, "user": user}, {**logins[0], "user": former["user"]}):
+            assert "error" in attempt(where, **wrong)
+        assert all(stack.nodes().values())
+        stack.kubectl("get", "configmap", "written-with-the-new-password")
+        stack.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        assert probes.asked > 50
+        assert probes.failed == []
+        stack.preview("--refresh", "--expect-no-changes")
 
 
 class End:

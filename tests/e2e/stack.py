@@ -129,6 +129,16 @@ class Stack:
         }
 
 
+def api(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """What DigitalOcean's API answers to the stack's own token; None if nothing. Fails where it refuses."""
+    script = (
+        'curl -sS --fail-with-body -X "$1" -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" '
+        '-H "Content-Type: application/json" --data-binary @- "$DIGITALOCEAN_API_URL/v2/$2"'
+    )
+    answer = run(LOCAL, "bash", "-c", script, "bash", method, path, stdin=json.dumps(body) if body else "").stdout
+    return json.loads(answer) if answer.strip() else None
+
+
 def open_to_outsider(address: str, port: int) -> bool:
     """True if somebody else on the cloud's internet gets a TCP connection."""
     probe = f"exec 3<>/dev/tcp/{address}/{port}"

@@ -12,7 +12,6 @@ import os
 import re
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +22,7 @@ import pytest
 import yaml
 
 from local_cloud import addresses
-from local_cloud.machines.machine import Machine
-from local_cloud.network.namespaces import inside
+from tests.e2e.datastore_login import another_authority, attempt, from_droplet, login_of, refuses_another_authority
 from tests.e2e.stack import CHECKOUT, LOCAL, LOCAL_CLOUD, Stack, run, wait_for
 
 HERE = Path(__file__).parent
@@ -415,93 +413,39 @@ def test_the_checkout_holds_secrets_in_the_kubeconfig_only(cluster: Cluster, sec
 # --- the datastore ---
 
 
-def database_login(cluster: Cluster) -> dict[str, Any]:
-    """How K3s gets into its database; `ca` is what it believes."""
-    server = cluster.servers[0]
-    endpoint = urlsplit(yaml.safe_load(on(server, "cat", "/etc/rancher/k3s/config.yaml"))["datastore-endpoint"])
-    address = on(server, "getent", "ahostsv4", str(endpoint.hostname)).split()[0]
-    return {
-        "host": address,
-        "port": endpoint.port,
-        "user": unquote(str(endpoint.username)),
-        "password": unquote(str(endpoint.password)),
-        "database": endpoint.path.strip("/"),
-        "ca": on(server, "cat", "/etc/rancher/k3s/datastore-ca.pem"),
-        "queries": ["SELECT 1"],
-    }
-
-
-def from_node(node: dict[str, str]) -> list[str]:
-    """The words before a command that make it run in the node's network, with this machine's programs."""
-    droplets = account("droplets?per_page=200")["droplets"]
-    (droplet,) = (droplet for droplet in droplets if droplet["name"] == node["name"])
-    return inside(Machine(int(droplet["id"])).namespace)
-
-
-def login(where: list[str], **asked: Any) -> dict[str, Any]:
-    done = run(*where, sys.executable, "-m", "tests.e2e.datastore_client", stdin=json.dumps(asked))
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
-def another_authority(folder: Path) -> str:
-    key, authority = folder / "key.pem", folder / "ca.pem"
-    run(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-        *("-subj", "/CN=another", "-keyout", str(key), "-out", str(authority)),
-    )
-    return authority.read_text()
-
-
 def test_only_servers_get_into_the_database_and_only_with_tls_that_they_verify(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    right = database_login(cluster)
-    server, agent = from_node(cluster.servers[0]), from_node(cluster.agents[0])
-    assert login(server, **right) == {"answers": [[[1]]]}
+    right = login_of(cluster.servers[0]["name"])
+    server, agent = from_droplet(cluster.servers[0]["name"]), from_droplet(cluster.agents[0]["name"])
+    assert attempt(server, **right) == {"answers": [[[1]]]}
     # The same, with one thing wrong each.
-    assert "Can't create a connection" in login(agent, **right)["error"]
-    assert "Can't create a connection" in login([LOCAL], **right)["error"]
-    assert "no pg_hba.conf entry" in login(server, **{**right, "ca": ""})["error"]
-    wrong = login(server, **{**right, "ca": another_authority(tmp_path)})
+    assert "Can't create a connection" in attempt(agent, **right)["error"]
+    assert "Can't create a connection" in attempt([LOCAL], **right)["error"]
+    assert "no pg_hba.conf entry" in attempt(server, **{**right, "ca": ""})["error"]
+    wrong = attempt(server, **{**right, "ca": another_authority(tmp_path)})
     assert "certificate verify failed" in wrong["error"]
-    assert "password authentication failed" in login(server, **{**right, "password": "guessed"})["error"]
+    assert "password authentication failed" in attempt(server, **{**right, "password": "guessed"})["error"]
 
 
 def test_the_database_user_owns_nothing_but_what_is_in_its_own_database(cluster: Cluster) -> None:
-    right = database_login(cluster)
-    server = from_node(cluster.servers[0])
+    right = login_of(cluster.servers[0]["name"])
+    server = from_droplet(cluster.servers[0]["name"])
     rights = (
         "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles "
-        "WHERE rolname = current_user"
+        "WHERE rolname IN (session_user, current_user)"
     )
-    databases = "SELECT count(*) FROM pg_database WHERE pg_get_userbyid(datdba) = current_user"
-    tables = "SELECT tablename FROM pg_tables WHERE tableowner = current_user"
-    answers = login(server, **{**right, "queries": [rights, databases, tables]})["answers"]
-    assert answers == [[[False] * 5], [[0]], [["kine"]]]
-    elsewhere = login(server, **{**right, "database": "defaultdb", "queries": ["CREATE TABLE public.mine (id int)"]})
+    databases = "SELECT count(*) FROM pg_database WHERE pg_get_userbyid(datdba) IN (session_user, current_user)"
+    tables = "SELECT tablename FROM pg_tables WHERE tableowner IN (session_user, current_user)"
+    answers = attempt(server, **{**right, "queries": [rights, databases, tables]})["answers"]
+    # The login, and the role that it acts as.
+    assert answers == [[[False] * 5] * 2, [[0]], [["kine"]]]
+    elsewhere = attempt(server, **{**right, "database": "defaultdb", "queries": ["CREATE TABLE public.mine (id int)"]})
     assert "permission denied for schema public" in elsewhere["error"]
 
 
 def test_k3s_does_not_start_on_a_datastore_whose_certificate_it_cannot_verify(cluster: Cluster, tmp_path: Path) -> None:
-    server = cluster.servers[1]
-    path = "/etc/rancher/k3s/datastore-ca.pem"
-    on(server, "cp", "--preserve", path, path + ".right")
-    try:
-        on(server, "sh", "-c", f"cat > {path}", stdin=another_authority(tmp_path))
-        since = on(server, "date", "+%s").strip()
-        on(server, "systemctl", "restart", "--no-block", "k3s")
-
-        def refused() -> bool:
-            return "certificate signed by unknown authority" in on(
-                server, "journalctl", "--no-pager", "--unit", "k3s", "--since", f"@{since}"
-            )
-
-        wait_for("K3s to refuse the database", refused, 60)
-        assert not works_on(server, "systemctl", "is-active", "--quiet", "k3s")
-    finally:
-        on(server, "mv", path + ".right", path)
-        on(server, "systemctl", "restart", "k3s")
+    refuses_another_authority(cluster.servers[1]["name"], tmp_path)
 
 
 # --- K3s ---

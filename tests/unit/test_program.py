@@ -294,11 +294,21 @@ def test_etcd_makes_no_database_and_its_members_reach_only_each_other() -> None:
     assert set(agent["server_addresses"]) == addresses
 
 
-def test_mysql_needs_no_grant_and_is_reached_by_a_dsn() -> None:
+def test_another_password_is_another_user_who_gets_the_rights() -> None:
+    cloud, _ = up(datastorePasswordVersion=2)
+    (user,) = cloud.of("DatabaseUser").values()
+    (granted,) = cloud.of("DatastoreGrants").values()
+    assert user["name"] == granted["user"] == "k3s_default_user_2"
+    assert "k3s_default_user_2:user-secret@" in secret(cloud.of("Node")["server-0"]["config"])
+
+
+def test_mysql_is_reached_by_a_dsn() -> None:
     cloud, outputs = up(datastoreEngine="mysql")
     (database,) = cloud.of("DatabaseCluster").values()
     assert (database["engine"], database["version"]) == ("mysql", "8")
-    assert not cloud.of("DatastoreGrants")
+    (granted,) = cloud.of("DatastoreGrants").values()
+    assert granted["engine"] == "mysql"
+    assert secret(granted["password"]) == "user-secret"
     server = cloud.of("Node")["server-0"]
     assert "mysql://k3s_default_user:user-secret@tcp(db.example.com:25060)/k3s" in secret(server["config"])
     assert server["datastore_ca"] == "CA"

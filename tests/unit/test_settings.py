@@ -39,7 +39,9 @@ def test_defaults_make_the_reference_cluster() -> None:
     (pool,) = settings.agent_pools
     assert (pool.name, pool.count, pool.size) == ("agent", 1, "s-1vcpu-2gb")
     assert (settings.server_tag, settings.agent_tag) == ("k3s_server", "k3s_agent")
-    assert settings.datastore == ManagedDatastoreSettings("pg", "17", "db-s-1vcpu-1gb", 1, protect=True)
+    assert settings.datastore == ManagedDatastoreSettings(
+        "pg", "17", "db-s-1vcpu-1gb", 1, protect=True, password_version=1
+    )
     assert settings.load_balancer is not None
     assert (settings.load_balancer.nodes, settings.load_balancer.interval) == (1, 10)
     assert (settings.load_balancer.healthy, settings.load_balancer.unhealthy) == (5, 3)
@@ -64,7 +66,9 @@ def test_a_single_node_may_have_agents() -> None:
 def test_either_topology_may_have_a_managed_database(topology: str, engine: str, version: str) -> None:
     given = config(topology=topology, datastoreEngine=engine, datastoreSize="db-s-2vcpu-4gb", datastoreNodes=2)
     settings = parse_settings(given, stack="dev", folder=CHECKOUT)
-    assert settings.datastore == ManagedDatastoreSettings(engine, version, "db-s-2vcpu-4gb", 2, protect=True)  # type: ignore[arg-type]
+    assert settings.datastore == ManagedDatastoreSettings(
+        engine, version, "db-s-2vcpu-4gb", 2, protect=True, password_version=1
+    )  # type: ignore[arg-type]
 
 
 def test_etcd_has_three_servers_unless_told_otherwise_and_one_on_a_single_node() -> None:
@@ -344,6 +348,15 @@ REFUSED = {
     "a database version with a dot": (
         {"datastoreVersion": "17.2"},
         "datastoreVersion: `17.2` must be a major version, such as `17`, or `auto`.",
+    ),
+    "a prefix too long for a MySQL user": (
+        {"datastoreEngine": "mysql", "namePrefix": "production-europe-west"},
+        "namePrefix: `production-europe-west` makes `production_europe_west_default_user` of the database's user, "
+        "and MySQL takes 32 characters; choose a shorter prefix.",
+    ),
+    "a password before the first": (
+        {"datastorePasswordVersion": 0},
+        "datastorePasswordVersion: `0` must be a whole number from 1 to 999.",
     ),
     "neither protected nor not": (
         {"datastoreProtect": "maybe"},

@@ -55,7 +55,10 @@ def same(prop: Property, old: Any, new: Any) -> bool:
     if has_unknown(new):
         return False
     if new is None:
-        return prop.source in (Source.FILLED, Source.COMPUTED) or is_empty(old) or old == prop.default
+        if prop.source in (Source.FILLED, Source.COMPUTED) or is_empty(old) or old == prop.default:
+            return True
+        # To Terraform's providers, a text that is not given is an empty one.
+        return bool(prop.same and isinstance(old, str) and prop.same(old, ""))
     if prop.same and old is not None and prop.same(old, new):
         return True
     return equal(prop.type, old, new) or (prop.stored is not None and equal(prop.type, old, prop.stored(new)))

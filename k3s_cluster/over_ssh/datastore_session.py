@@ -1,0 +1,74 @@
+"""Statements in the managed database, through a server's SSH tunnel: no password lies on a droplet for it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pg8000.native
+import pymysql
+
+from k3s_cluster.over_ssh.connection import Connection
+
+Engine = Literal["pg", "mysql"]
+#: What the two clients raise besides OSError.
+DATABASE_ERRORS = (pg8000.Error, pymysql.Error)
+#: An administrator who waits for a lock must not hold up `pulumi up` for ever.
+STATEMENT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user of a database. `ca` is the PEM of the authority that the database's certificate must come from."""
+
+    engine: Engine
+    host: str
+    port: int
+    ca: str
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+
+def run_statements(server: Connection, login: Login, statements: Sequence[str]) -> None:
+    """Run `statements` one by one as `login`. Raises NodeError, OSError or one of DATABASE_ERRORS."""
+    if not statements:
+        return
+    with server.tunnel(login.host, login.port) as tunnel:
+        if login.engine == "pg":
+            postgres = pg8000.native.Connection(
+                login.user,
+                database=login.database,
+                password=login.password,
+                sock=tunnel,
+                ssl_context=verifying(login.ca),
+            )
+            postgres.run(f"SET lock_timeout = '{STATEMENT_SECONDS}s'")
+            for statement in statements:
+                postgres.run(statement)
+            postgres.close()
+            return
+        mysql = pymysql.connect(
+            host=login.host,
+            user=login.user,
+            password=login.password,
+            database=login.database,
+            ssl=verifying(login.ca),
+            read_timeout=STATEMENT_SECONDS,
+            defer_connect=True,
+        )
+        mysql.connect(tunnel)
+        with mysql, mysql.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+
+def verifying(ca: str) -> ssl.SSLContext:
+    """TLS that trusts the cluster's own CA and nothing else; names are not compared, as with `sslmode=verify-ca`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=ca)
+    return context
