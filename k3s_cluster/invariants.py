@@ -11,7 +11,7 @@ from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, 
 
 from k3s_cluster import k3s_version
 from k3s_cluster.k3s_config import UNCHANGEABLE, fixed_settings
-from k3s_cluster.settings import ClusterSettings
+from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings
 
 _NEW_STACK = "make another stack with it, and move there"
 #: Settings that would make DigitalOcean replace the VPC or the database, and with it all that the cluster holds.
@@ -27,7 +27,14 @@ _FIXED = {
 }
 #: What a setting is called that is not given.
 _NONE = {"vpc_id": "the stack's own VPC", "restore_file": "no backup"}
+#: Settings that would replace servers which hold the cluster's state, and what to do instead.
+_ON_SERVERS_DISKS = {
+    "image": f"upgrade the system in place, or {_NEW_STACK}",
+    "server_size": _NEW_STACK,
+}
 _KEYS = {
+    "image": "image",
+    "server_size": "serverSize",
     "topology": "topology",
     "region": "region",
     "vpc_cidr": "vpcCidr",
@@ -42,7 +49,8 @@ _KEYS = {
 class InvariantsArgs:
     """What is compared with what the cluster was made with.
 
-    `image` is None where droplets may be replaced, `vpc_id` for a VPC of the stack's own, `vpc_cidr` for another one.
+    `image` is None where servers may be replaced, `server_size` also where they are resized in place; `vpc_id` is None
+    for a VPC of the stack's own, `vpc_cidr` for another one.
     `restore_file` is the backup's name without its folder, which may be another one on another machine.
     """
 
@@ -55,12 +63,14 @@ class InvariantsArgs:
     restore_file: str | None
     k3s_version: str
     image: str | None
+    server_size: str | None
     unchangeable: dict[str, str]
 
 
 def of(settings: ClusterSettings) -> InvariantsArgs:
     """The invariants of a cluster with these settings."""
     both = {**settings.agent_config, **settings.server_config}
+    single, etcd = settings.topology == "single-node", isinstance(settings.datastore, EmbeddedEtcdSettings)
     return InvariantsArgs(
         topology=settings.topology,
         region=settings.region,
@@ -70,7 +80,8 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
         datastore_engine=settings.datastore.engine,
         restore_file=Path(settings.restore_file).name if settings.restore_file else None,
         k3s_version=settings.k3s_version,
-        image=settings.image if settings.topology == "single-node" else None,
+        image=settings.image if single or etcd else None,
+        server_size=settings.servers.size if etcd and not single else None,
         unchangeable=fixed_settings(both),
     )
 
@@ -86,15 +97,17 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
             found.append((_KEYS[name], f"cannot change from {was} to {will}: {reason}"))
     if version := k3s_version.refusal(olds["k3s_version"], news["k3s_version"]):
         found.append(("k3sVersion", version))
-    if olds.get("image") and news.get("image") and olds["image"] != news["image"]:
-        found.append(
-            (
-                "image",
-                f"cannot change from `{olds['image']}` to `{news['image']}` on a single node: its droplet would be "
-                "replaced, and the cluster's state on its disk lost; upgrade the system in place, or "
-                f"{_NEW_STACK}",
+    single = news.get("topology") == "single-node"
+    whose = "on a single node: its droplet" if single else "with etcd inside the servers: all their droplets"
+    for name, way in _ON_SERVERS_DISKS.items():
+        if olds.get(name) and news.get(name) and olds[name] != news[name]:
+            found.append(
+                (
+                    _KEYS[name],
+                    f"cannot change from `{olds[name]}` to `{news[name]}` {whose} would be replaced, and the cluster's "
+                    f"state on {'its disk' if single else 'their disks'} lost; {way}",
+                )
             )
-        )
     before, after = olds.get("unchangeable") or {}, news.get("unchangeable") or {}
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):

@@ -19,8 +19,6 @@ from k3s_cluster.settings import ClusterSettings, parse_settings
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 ENDPOINT_VARIABLE = "DIGITALOCEAN_API_URL"
 ENDPOINT = "https://api.digitalocean.com"
-#: Engines that the settings know and with which no cluster has yet been brought up and down.
-UNPROVEN_ENGINES = ("etcd",)
 
 
 def stack_settings() -> ClusterSettings:
@@ -28,20 +26,9 @@ def stack_settings() -> ClusterSettings:
     own = _own(_config(), pulumi.get_project())
     secrets = {key for key in own if is_config_secret(f"{pulumi.get_project()}:{key}")}
     settings = parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
-    require_proven_engine(settings)
     if settings.kubeconfig_merge:
         require_place_for_context(settings)
     return settings
-
-
-def require_proven_engine(settings: ClusterSettings) -> None:
-    """Raise RunError where a cluster with this datastore has never come up: nobody's state is to be the first try."""
-    engine = settings.datastore.engine
-    if engine in UNPROVEN_ENGINES:
-        raise pulumi.RunError(
-            f"datastoreEngine: `{engine}` is not finished, and no cluster has yet been brought up with it; choose "
-            "`pg`, `mysql`, `external`, or `sqlite` on a single node."
-        )
 
 
 def stack_credentials() -> Credentials | None:

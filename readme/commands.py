@@ -18,6 +18,10 @@ class Proof:
 
 _HA = "tests/e2e/test_ha.py"
 _BACKUP = "tests/e2e/test_backup.py"
+_ETCD, _RESTORE = (
+    "tests/e2e/test_datastore_etcd.py",
+    "test_a_snapshot_brings_everything_back_after_all_servers_were_lost",
+)
 _STACK = "tests/e2e/stack.py"
 _BENCH = "tests/bench.py"
 _NEW_STACK, _NEW = (
@@ -68,6 +72,13 @@ PROOFS: dict[str, Proof] = {
     ),
     "pulumi stack output kubeconfig --show-secrets > kubeconfig/fra1.yaml": Proof(
         _STACK, "outputs", 'pulumi("stack", "output", "--json", "--show-secrets")'
+    ),
+    "pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 -": Proof(
+        _HA, "test_the_ssh_command_works_as_printed", 'stack.outputs()["sshCommand"]'
+    ),
+    "scp SNAPSHOT root@ADDRESS:/root/snapshot": Proof(_ETCD, _RESTORE, "base64 -d > /root/snapshot"),
+    "ssh root@ADDRESS k3s server --cluster-reset --cluster-reset-restore-path=/root/snapshot": Proof(
+        _ETCD, _RESTORE, '"k3s", "server", "--cluster-reset", "--cluster-reset-restore-path=/root/snapshot"'
     ),
     "bin/local CMD": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
     "bin/local": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from k3s_cluster.k3s_config import API_PORT
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.k3s_service import kubectl
 from k3s_cluster.over_ssh.progress import Progress
+from k3s_cluster.over_ssh.scheduling import is_ready
 
 #: docs.k3s.io/installation/configuration ("Multiple Config Files").
 MEMBERSHIP_PATH = "/etc/rancher/k3s/config.yaml.d/etcd.yaml"
@@ -26,6 +28,19 @@ HEALTH_URL = "http://127.0.0.1:2381/health"
 MEMBERS_SELECTOR = "--selector=node-role.kubernetes.io/etcd=true"
 QUORUM_DEADLINE_SECONDS = 120
 POLL_SECONDS = 1
+
+#: Private keys of clusters that the state knows members of: this run's memory, as in roll.py.
+_begun: set[str] = set()
+
+
+def note_begun(cluster: str) -> None:
+    """From now on nobody may begin this cluster: it has begun, and its state is, or was, on its servers."""
+    _begun.add(cluster)
+
+
+def has_begun(cluster: str) -> bool:
+    """True if the state knows a member of the cluster, so that one that begins would be a second one, and empty."""
+    return cluster in _begun
 
 
 def joins(api_name: str) -> str:
@@ -67,22 +82,41 @@ def is_healthy(server: Connection) -> bool:
         return False
 
 
-def member_count(server: Connection) -> int:
-    """How many nodes are members, as the cluster says."""
-    nodes = json.loads(kubectl(server, "get", "nodes", MEMBERS_SELECTOR, "--output", "json"))
-    return len(nodes["items"])
+def members(server: Connection) -> list[dict[str, Any]]:
+    """The node objects of all members, as the cluster says."""
+    nodes: list[dict[str, Any]] = json.loads(kubectl(server, "get", "nodes", MEMBERS_SELECTOR, "--output", "json"))[
+        "items"
+    ]
+    return nodes
+
+
+def healthy_others(nodes: Sequence[dict[str, Any]], name: str, answers: Mapping[str, bool]) -> int:
+    """How many of the members' `nodes` other than `name` are well.
+
+    `answers` says it by the address of each server that was asked. Members that are about to leave are none of the
+    plan's servers, and nobody asks them: of those, the Ready are well.
+    """
+    well = 0
+    for node in nodes:
+        if node["metadata"]["name"] != name:
+            asked = [
+                answers[each["address"]] for each in node["status"].get("addresses", []) if each["address"] in answers
+            ]
+            well += any(asked) if asked else is_ready(node)
+    return well
 
 
 def wait_for_quorum_without(server: Connection, name: str, others: Sequence[Connection], progress: Progress) -> None:
     """Return when the cluster outlives that this server stops. NodeError, before it was touched, if it would not."""
     deadline = time.monotonic() + QUORUM_DEADLINE_SECONDS
     while True:
-        members, healthy = member_count(server), sum(is_healthy(other) for other in others)
-        if keeps_quorum(members, healthy):
+        nodes = members(server)
+        healthy = healthy_others(nodes, name, {other.target.host: is_healthy(other) for other in others})
+        if keeps_quorum(len(nodes), healthy):
             return
         if time.monotonic() > deadline:
             raise NodeError(
-                f"{name} was left as it is: of {members} members of etcd only {healthy} others are healthy, and "
+                f"{name} was left as it is: of {len(nodes)} members of etcd only {healthy} others are healthy, and "
                 "without a majority the API stops. Bring the others back first: look at `kubectl get nodes`, and "
                 "at `journalctl -u k3s` on those that are not Ready; `pulumi up` continues from here"
             )

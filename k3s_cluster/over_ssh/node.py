@@ -74,6 +74,7 @@ class NodeProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         _converge(props, {})
+        roll.node_was_made(props["private_key"], props["name"], props["droplet_id"])
         return CreateResult(str(props["name"]), {**props, "ready": True, "reboot_required": False})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -81,6 +82,8 @@ class NodeProvider(ResourceProvider):
         if not replaced and olds["k3s_version"] != news["k3s_version"]:
             tell(news["urn"], f"{olds['name']}: K3s {olds['k3s_version'] or 'missing'} -> {news['k3s_version']}")
         told = any(olds.get(key) != news.get(key) for key in _TOLD)
+        if news.get("etcd_member"):
+            embedded_etcd.note_begun(news["private_key"])
         return DiffResult(changes=bool(replaced) or told or not olds.get("ready"), replaces=replaced)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
@@ -97,7 +100,8 @@ class NodeProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         # Nodes that go with their whole cluster go at once: there is nowhere for their pods to move.
-        if not roll.whole_cluster_goes(props["private_key"]):
+        whole = roll.whole_cluster_goes(props["private_key"])
+        if not whole and not roll.is_another_droplet_s(props["private_key"], props["name"], props["droplet_id"]):
             _remove_from_cluster(props)
 
 
@@ -194,6 +198,12 @@ def _take_etcd_membership(
     told = _membership(props, node, peers)
     if told is None:
         raise NodeError(f"{props['name']}: it cannot be told who has the data of etcd")
+    if told == embedded_etcd.BEGINS and embedded_etcd.has_begun(props["private_key"]):
+        raise NodeError(
+            f"{props['name']} was not started: none of the cluster's servers has data of etcd any more, and a new "
+            f"etcd would begin empty. Restore a snapshot on this server, {props['host']}, as README says, and "
+            "`pulumi up` goes on from there; or give the cluster up with `pulumi destroy`"
+        )
     if told != embedded_etcd.BEGINS:
         # The member that this node was before its data was lost: K3s lets no second one of its name join.
         for peer in peers:

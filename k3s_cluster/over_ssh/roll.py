@@ -19,6 +19,7 @@ _turn = threading.Condition()
 _changing: defaultdict[str, set[str]] = defaultdict(set)
 _failed: defaultdict[str, list[str]] = defaultdict(list)
 _going: set[str] = set()
+_made: dict[tuple[str, str], str] = {}
 
 
 @contextmanager
@@ -52,3 +53,13 @@ def cluster_is_going(cluster: str) -> None:
 def whole_cluster_goes(cluster: str) -> bool:
     """True once the cluster's kubeconfig, which nothing outlives, is being deleted in this run."""
     return cluster in _going
+
+
+def node_was_made(cluster: str, name: str, droplet_id: str) -> None:
+    """From now on the node of this name is this droplet's."""
+    _made[cluster, name] = droplet_id
+
+
+def is_another_droplet_s(cluster: str, name: str, droplet_id: str) -> bool:
+    """True if this run made a node of that name on another droplet: the old one's is gone with it."""
+    return _made.get((cluster, name), droplet_id) != droplet_id

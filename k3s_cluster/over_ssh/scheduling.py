@@ -75,7 +75,7 @@ def other_servers(server: Connection, name: str) -> list[str]:
     return [
         address["address"]
         for node in nodes
-        if node["metadata"]["name"] != name and _is_ready(node)
+        if node["metadata"]["name"] != name and is_ready(node)
         for address in node["status"].get("addresses", [])
         if address["type"] == "InternalIP"
     ]
@@ -88,10 +88,11 @@ def others_can_take_pods(server: Connection, name: str) -> bool:
 
 
 def _takes_pods(node: dict[str, Any]) -> bool:
-    return _is_ready(node) and not node["spec"].get("unschedulable")
+    return is_ready(node) and not node["spec"].get("unschedulable")
 
 
-def _is_ready(node: dict[str, Any]) -> bool:
+def is_ready(node: dict[str, Any]) -> bool:
+    """True if the node object says Ready."""
     return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 

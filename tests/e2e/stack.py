@@ -155,6 +155,18 @@ def wait_for(what: str, true: Any, seconds: float) -> float:
     return time.monotonic() - began
 
 
+def delete_droplets(*droplets: str) -> None:
+    """Delete droplets behind Pulumi's back, with the API."""
+    script = """
+call() { curl -sf -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" "$@"; }
+for name; do
+    id=$(call "$DIGITALOCEAN_API_URL/v2/droplets?name=$name" | grep -o '"id": *[0-9]*' | head -n 1 | grep -o '[0-9]*')
+    call -X DELETE "$DIGITALOCEAN_API_URL/v2/droplets/$id"
+done
+"""
+    run(LOCAL, "bash", "-ec", script, "bash", *droplets)
+
+
 def rented() -> dict[str, list[str]]:
     """Names of what the account has, by kind, as the cloud itself sees it; empty kinds left out."""
     state: dict[str, Any] = control.call("GET", "state")

@@ -15,7 +15,7 @@ import pytest
 from local_cloud import control
 from tests.e2e.conftest import brought_up
 from tests.e2e.prober import probing
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run, wait_for
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, delete_droplets, rented, rented_with_prefix, run, wait_for
 
 PREFIX = "e2e-life"
 FIRST, MINOR, PATCH, LAST = "v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.2+k3s1", "v1.34.3+k3s1"
@@ -302,18 +302,6 @@ def test_another_version_is_put_right(stack: Stack) -> None:
     wait_for("the other version", lambda: versions(stack)[agent] == PATCH, 30)
     repaired(stack, agent)
     assert versions(stack)[agent] == LAST
-
-
-def delete_droplets(*droplets: str) -> None:
-    """Delete droplets behind Pulumi's back, with the API."""
-    script = """
-call() { curl -sf -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" "$@"; }
-for name; do
-    id=$(call "$DIGITALOCEAN_API_URL/v2/droplets?name=$name" | grep -o '"id": *[0-9]*' | head -n 1 | grep -o '[0-9]*')
-    call -X DELETE "$DIGITALOCEAN_API_URL/v2/droplets/$id"
-done
-"""
-    run(LOCAL, "bash", "-ec", script, "bash", *droplets)
 
 
 def test_a_droplet_deleted_behind_pulumi_s_back_is_made_anew(stack: Stack) -> None:

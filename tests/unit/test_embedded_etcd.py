@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from k3s_cluster.over_ssh.embedded_etcd import BEGINS, joins, keeps_quorum, membership
+from k3s_cluster.over_ssh.embedded_etcd import (
+    BEGINS,
+    has_begun,
+    healthy_others,
+    joins,
+    keeps_quorum,
+    membership,
+)
+from k3s_cluster.over_ssh.node import NodeProvider
 
 NAME = "k3s-api.internal"
 JOINS = "server: https://k3s-api.internal:6443\n"
@@ -52,3 +62,31 @@ def test_a_server_stops_only_when_more_than_half_of_the_members_go_on(
     members: int, healthy_others: int, keeps: bool
 ) -> None:
     assert keeps_quorum(members, healthy_others) is keeps
+
+
+def member(name: str, address: str, ready: bool) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    addresses = [{"type": "ExternalIP", "address": address}, {"type": "InternalIP", "address": f"10.0.0.{name}"}]
+    return {"metadata": {"name": name}, "status": {"conditions": conditions, "addresses": addresses}}
+
+
+def test_members_that_are_about_to_leave_count_while_they_are_ready() -> None:
+    nodes = [
+        member("1", "203.0.113.1", True),
+        member("2", "203.0.113.2", True),
+        member("3", "203.0.113.3", True),
+        member("4", "203.0.113.4", True),
+        member("5", "203.0.113.5", False),
+    ]
+    assert healthy_others(nodes, "1", {"203.0.113.2": True, "203.0.113.3": True}) == 3
+    # What a server's own etcd says counts more than that its node is Ready.
+    assert healthy_others(nodes, "1", {"203.0.113.2": True, "203.0.113.3": False}) == 2
+
+
+def test_a_cluster_that_the_state_knows_a_member_of_has_begun() -> None:
+    member = {"private_key": "key-of-one", "droplet_id": "1", "k3s_version": "v1", "etcd_member": True}
+    assert not has_begun("key-of-one")
+    NodeProvider().diff("server-0", {**member, "ready": True}, member)
+    assert has_begun("key-of-one")
+    NodeProvider().diff("agent-0", member, {**member, "private_key": "key-of-another", "etcd_member": False})
+    assert not has_begun("key-of-another")

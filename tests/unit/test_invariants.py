@@ -59,6 +59,18 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
         "image",
         "cannot change from `ubuntu-24-04-x64` to `debian-12-x64` on a single node",
     ),
+    "another image with etcd on the servers": (
+        {"datastoreEngine": "etcd"},
+        {"datastoreEngine": "etcd", "image": "debian-12-x64"},
+        "image",
+        "with etcd inside the servers: all their droplets would be replaced",
+    ),
+    "another size with etcd on the servers": (
+        {"datastoreEngine": "etcd"},
+        {"datastoreEngine": "etcd", "serverSize": "s-4vcpu-8gb"},
+        "serverSize",
+        "cannot change from `s-2vcpu-4gb` to `s-4vcpu-8gb` with etcd inside the servers",
+    ),
     "flannel backend": (
         {},
         {"k3sServerConfig": {"flannel-backend": "wireguard-native"}},
@@ -86,6 +98,11 @@ def test_refused(before: dict[str, object], after: dict[str, object], setting: s
     assert reason in found[setting]
     checked = InvariantsProvider().check(invariants(**before), invariants(**after))
     assert any(failure.reason.startswith(f"{setting} ") for failure in checked.failures)
+
+
+def test_a_single_node_with_etcd_is_resized_in_place() -> None:
+    single = {"topology": "single-node", "datastoreEngine": "etcd"}
+    assert refusals(invariants(**single), invariants(**single, serverSize="s-4vcpu-8gb")) == []
 
 
 def test_what_pulumi_leaves_out_for_none_is_no_change() -> None:

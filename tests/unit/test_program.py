@@ -289,8 +289,11 @@ def test_etcd_makes_no_database_and_its_members_reach_only_each_other() -> None:
         assert "hidden-secret" in secret(node["config"])
         own = yaml.safe_load(secret(node["config"]))["node-ip"]
         assert set(node["server_addresses"]) == addresses - {own}
+    for droplet in cloud.of("Droplet").values():
+        assert "hidden" not in secret(droplet["userData"])
     (agent,) = [node for node in cloud.of("Node").values() if node["role"] == "agent"]
     assert not agent["etcd_member"]
+    assert "hidden" not in secret(agent["config"])
     assert set(agent["server_addresses"]) == addresses
 
 

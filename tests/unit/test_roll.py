@@ -17,6 +17,7 @@ def a_new_run() -> Iterator[None]:
     yield
     roll._failed.clear()
     roll._going.clear()
+    roll._made.clear()
 
 
 def silent(_text: str) -> None:
@@ -59,6 +60,14 @@ def test_a_cluster_goes_only_when_it_is_said() -> None:
     assert not roll.whole_cluster_goes("blue")
     roll.cluster_is_going("blue")
     assert roll.whole_cluster_goes("blue")
+
+
+def test_a_rebuilt_node_is_no_longer_its_old_droplet_s() -> None:
+    assert not roll.is_another_droplet_s("blue", "server-1", "1")
+    roll.node_was_made("blue", "server-1", "2")
+    assert roll.is_another_droplet_s("blue", "server-1", "1")
+    assert not roll.is_another_droplet_s("blue", "server-1", "2")
+    assert not roll.is_another_droplet_s("green", "server-1", "1")
 
 
 def test_what_one_cluster_does_is_nothing_to_another() -> None:
