@@ -10,9 +10,10 @@ help: ## this list
 demo: ## a highly available cluster on this machine, from nothing to kubectl
 	@bin/demo
 
+# From the command line alone: some shells have a NAME of their own.
 stack: ## a commented Pulumi.NAME.yaml for a new stack: make stack NAME=prod TOPOLOGY=ha
 	@test -x $(PYTHON) || bin/setup
-	@$(PYTHON) -m new_stack "$(NAME)" "$(TOPOLOGY)"
+	@$(PYTHON) -m new_stack "$(if $(filter command,$(origin NAME)),$(NAME))" "$(if $(filter command,$(origin TOPOLOGY)),$(TOPOLOGY))"
 
 test: setup lint audit ## everything: checks, unit tests, the local API's tests, end-to-end tests
 	@tests/run-all

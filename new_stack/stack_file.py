@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-PROJECT = "k3s-digitalocean"
 WIDTH = 118
 #: The most that namePrefix may have; k3s_cluster/settings says why.
 PREFIX_LENGTH = 24
@@ -34,10 +33,10 @@ class Taken:
 
 
 def taken(declared: Mapping[str, Mapping[str, Any]], files: Collection[Mapping[str, Any]]) -> Taken:
-    """From the `config` of each stack's file; what a file does not set is at its default."""
+    """From the settings in each stack's file; what a file does not set is at its default."""
 
     def used(key: str) -> set[str]:
-        return {str(file.get(f"{PROJECT}:{key}", declared[key]["default"])) for file in files}
+        return {str(file.get(key, declared[key]["default"])) for file in files}
 
     ranges = []
     for text in sorted(used("vpcCidr")):
@@ -64,9 +63,9 @@ def free_range(others: Taken) -> IPv4Network:
     raise NoRoom(f"every /24 from {FIRST_RANGE} on is used by another stack's file")
 
 
-def text(stack: str, chosen: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]) -> str:
+def text(stack: str, project: str, chosen: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]) -> str:
     """A file that sets `chosen` and shows every other setting, commented out, with its default and what it is for."""
-    return "\n".join([*_head(stack), *_settings(chosen, declared)]) + "\n"
+    return "\n".join([*_head(stack), *_settings(project, chosen, declared)]) + "\n"
 
 
 def _head(stack: str) -> Iterator[str]:
@@ -74,14 +73,14 @@ def _head(stack: str) -> Iterator[str]:
     yield "config:"
 
 
-def _settings(chosen: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _settings(project: str, chosen: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for key, entry in declared.items():
         description = " ".join(str(entry.get("description", "")).split())
         yield from textwrap.wrap(description, WIDTH, initial_indent="  # ", subsequent_indent="  # ")
         if key in chosen:
-            yield f"  {PROJECT}:{key}: {_scalar(chosen[key])}"
+            yield f"  {project}:{key}: {_scalar(chosen[key])}"
         else:
-            yield f"  #{PROJECT}:{key}: {_scalar(entry.get('default', ''))}"
+            yield f"  #{project}:{key}: {_scalar(entry.get('default', ''))}"
 
 
 def _scalar(value: Any) -> str:

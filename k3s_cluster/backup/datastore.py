@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pg8000
-
-from k3s_cluster.backup import postgres, sqlite
+from k3s_cluster.backup import mysql, postgres, sqlite
 from k3s_cluster.backup.backup_file import Backup, BackupError
 from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key
 from k3s_cluster.over_ssh.connection import Connection, NodeError
+from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS
+
+_ENGINES = {"pg": postgres, "mysql": mysql}
 
 
 def engine_of(engine: str, endpoint: str | None) -> str:
-    """`sqlite` or `pg`, from datastoreEngine and K3s's `datastore-endpoint`.
+    """`sqlite`, `pg` or `mysql`, from datastoreEngine and K3s's `datastore-endpoint`.
 
     BackupError, with what to do instead, for one whose rows are not copied here.
     """
@@ -26,11 +27,18 @@ def engine_of(engine: str, endpoint: str | None) -> str:
     if endpoint is None:
         return "sqlite"
     if endpoint.startswith(("postgres://", "postgresql://")):
+        if "sslmode=disable" in endpoint.partition("?")[2]:
+            raise BackupError(
+                "the datastore's endpoint says sslmode=disable, and rows go over TLS only; use the datastore's own dump, "
+                "and keep K3s's server token with it"
+            )
         return "pg"
+    if endpoint.startswith("mysql://"):
+        return "mysql"
     kind = endpoint.partition("://")[0]
     raise BackupError(
-        f"a datastore at {kind}:// cannot be backed up or restored here yet: SQLite and Postgres can; use the "
-        "database's own dump, and keep K3s's server token with it"
+        f"a datastore at {kind}:// cannot be backed up or restored here: SQLite, Postgres and MySQL can; use the "
+        "datastore's own dump, and keep K3s's server token with it"
     )
 
 
@@ -39,12 +47,13 @@ def dump(server: Connection, endpoint: str | None, ca: str, add: Callable[[Row],
     if endpoint is None:
         sqlite.dump(server, add)
         return
-    database = postgres.address_of(endpoint)
+    engine = _ENGINES[engine_of("", endpoint)]
+    database = engine.address_of(endpoint)
     try:
         with server.tunnel(database.host, database.port) as tunnel:
-            postgres.dump(postgres.connect(database, ca, tunnel), add)
-    except (pg8000.Error, OSError) as error:
-        raise BackupError(f"{database.host} could not be read: {error}") from error
+            engine.dump(engine.connect(database, ca, tunnel), add)
+    except (*DATABASE_ERRORS, OSError) as error:
+        raise BackupError(f"{database.host} could not be read: {error}{_about_trust(ca)}") from error
 
 
 def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> None:
@@ -58,9 +67,14 @@ def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> N
     if endpoint is None:
         sqlite.load(server, rows, top, key)
         return
-    database = postgres.address_of(endpoint)
+    engine = _ENGINES[engine_of("", endpoint)]
+    database = engine.address_of(endpoint)
     try:
         with server.tunnel(database.host, database.port) as tunnel:
-            postgres.load(postgres.connect(database, ca, tunnel), rows, top, key)
-    except (pg8000.Error, OSError) as error:
-        raise NodeError(f"{database.host} did not take the rows: {error}") from error
+            engine.load(engine.connect(database, ca, tunnel), rows, top, key)
+    except (*DATABASE_ERRORS, OSError) as error:
+        raise NodeError(f"{database.host} did not take the rows: {error}{_about_trust(ca)}") from error
+
+
+def _about_trust(ca: str) -> str:
+    return "" if ca else " (without datastoreCa, its certificate must be one that this machine trusts)"

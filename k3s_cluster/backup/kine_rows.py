@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 #: kine's columns, in its own order: github.com/k3s-io/kine, pkg/drivers/*/*.go ("schema").
 COLUMNS = ("id", "name", "created", "deleted", "create_revision", "prev_revision", "lease", "value", "old_value")
+#: The database that kine takes where an endpoint names none: pkg/drivers/pgsql/pgsql.go, and mysql/mysql.go.
+KINE_DATABASE = "kubernetes"
 
 #: What the old cluster's machines said of themselves; on new machines it would stand for nodes that never come back.
 #: kubernetes.io/docs: nodes and their leases, the API servers' own leases, CSI's view of a node; and K3s's node

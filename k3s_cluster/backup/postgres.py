@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pg8000.native
 
 from k3s_cluster.backup.backup_file import BackupError
-from k3s_cluster.backup.kine_rows import COLUMNS, Row
+from k3s_cluster.backup.kine_rows import COLUMNS, KINE_DATABASE, Row
 from k3s_cluster.datastore_endpoint import DatabaseAddress
 from k3s_cluster.over_ssh.datastore_session import verifying
 
@@ -40,7 +40,7 @@ def address_of(url: str) -> DatabaseAddress:
         port=parts.port or 5432,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        database=unquote(parts.path.removeprefix("/")),
+        database=unquote(parts.path.removeprefix("/")) or KINE_DATABASE,
     )
 
 

@@ -305,10 +305,10 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
 
 
 def _takes_a_backup(datastore: DatastoreSettings) -> bool:
-    """True for the engines that k3s_cluster/backup can fill: what kine keeps in SQLite or Postgres."""
+    """True for the engines that k3s_cluster/backup can fill: what kine keeps in SQLite, Postgres or MySQL."""
     if isinstance(datastore, ExternalDatastoreSettings):
-        return datastore.endpoint.startswith(("postgres://", "postgresql://"))
-    return datastore.engine in ("sqlite", "pg")
+        return datastore.endpoint.startswith(("postgres://", "postgresql://", "mysql://"))
+    return datastore.engine in ("sqlite", "pg", "mysql")
 
 
 def _unused(values: Mapping[str, object], settings: ClusterSettings) -> list[str]:
@@ -346,7 +346,7 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
     if settings.restore_file and not _takes_a_backup(settings.datastore):
         problems.append(
             f"restoreFile: a backup cannot be restored into datastoreEngine `{settings.datastore.engine}`; choose "
-            "`pg`, `sqlite` or `external` with Postgres."
+            "`pg`, `mysql`, `sqlite` or `external` with Postgres or MySQL."
         )
     if settings.topology == "ha" and settings.reserved_ip:
         problems.append(

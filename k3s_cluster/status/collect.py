@@ -56,7 +56,9 @@ def report(stack: str | None, *, drift: bool) -> Report:
         raise NoCluster(f"the stack {name} has no cluster; `pulumi up --stack {name}` makes one")
     shown = json.loads(_pulumi("config", "--json", "--show-secrets", "--stack", name))
     config = {key: str(entry.get("value", "")) for key, entry in shown.items()}
-    settings = _settings(config, name)
+    prefix = f"{yaml.safe_load(Path('Pulumi.yaml').read_text(encoding='utf-8'))['name']}:"
+    own = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    settings, refused = _settings(own, name)
     cloud = _Cloud(credentials(config, os.environ))
     kubernetes = Kubernetes(state.kubeconfig) if state.kubeconfig else None
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -75,7 +77,7 @@ def report(stack: str | None, *, drift: bool) -> Report:
         )
         return Report(
             stack=name,
-            wanted_version=settings.k3s_version if settings else "unknown",
+            wanted_version=own.get("k3sVersion"),
             api=api,
             nodes=tuple(
                 _node(node, *found.result(), in_cluster) for node, found in zip(state.nodes, nodes, strict=True)
@@ -85,7 +87,7 @@ def report(stack: str | None, *, drift: bool) -> Report:
             certificates=tuple(certificates.result()),
             drift=drifted.result() if drifted else None,
             monthly_cost=monthly.result(),
-            notes=tuple(cloud.problems),
+            notes=(*cloud.problems, *refused),
         )
 
 
@@ -154,14 +156,12 @@ def _silence(error: Exception) -> str:
     return "the token may not ask everything" if isinstance(error, NotAllowed) else f"DigitalOcean is silent: {error}"
 
 
-def _settings(config: Mapping[str, str], stack: str) -> ClusterSettings | None:
-    """What the stack asks for; None where its config is refused, or is that of another program."""
-    prefix = f"{yaml.safe_load(Path('Pulumi.yaml').read_text(encoding='utf-8'))['name']}:"
-    own = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+def _settings(own: Mapping[str, str], stack: str) -> tuple[ClusterSettings | None, list[str]]:
+    """What the stack asks for, or None and why its config is refused here."""
     try:
-        return parse_settings(own, stack=stack, folder=Path.cwd(), secrets=own.keys())
-    except SettingsError:
-        return None
+        return parse_settings(own, stack=stack, folder=Path.cwd(), secrets=own.keys()), []
+    except SettingsError as error:
+        return None, [f"the stack's config is refused, so its cost is not known: {error.problems[0]}"]
 
 
 def _cluster_nodes(kubernetes: Kubernetes | None) -> dict[str, ClusterNode] | None:

@@ -91,6 +91,8 @@ def _datastore(report: Report, paint: Paint) -> str:
 
 
 def _upgrades(report: Report, paint: Paint) -> str:
+    if report.wanted_version is None:
+        return "unknown: the stack's config has no k3sVersion"
     if not any(node.version for node in report.nodes):
         return f"unknown: {report.wanted_version} is asked for, and no node's version could be asked"
     if not report.upgrades:

@@ -67,10 +67,11 @@ class DriftReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All that `bin/status` found. `drift` and `monthly_cost` (US dollars) are None where nobody looked."""
+    """All that `bin/status` found. `wanted_version` is None where the stack does not say, `drift` and `monthly_cost`
+    (US dollars) where nobody looked."""
 
     stack: str
-    wanted_version: str
+    wanted_version: str | None
     api: ApiReport
     nodes: tuple[NodeReport, ...]
     load_balancer: BalancerReport | None
@@ -82,7 +83,9 @@ class Report:
 
     @property
     def upgrades(self) -> tuple[NodeReport, ...]:
-        """Nodes that run another version than the stack asks for."""
+        """Nodes that run another version than the stack asks for; none where that is not known."""
+        if self.wanted_version is None:
+            return ()
         return tuple(node for node in self.nodes if node.version not in (None, self.wanted_version))
 
     @property

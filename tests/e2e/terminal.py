@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -54,6 +55,9 @@ def _shown(*command: str, **environment: str) -> tuple[int, list[str]]:
                 break
             text += part
     finally:
+        # Nothing where it has ended; else it must not go on beside what clears up after it.
+        if process.poll() is None and time.monotonic() >= until:
+            os.killpg(process.pid, signal.SIGKILL)
         os.close(ours)
         process.wait(timeout=30)
     shown = _CONTROL.sub("", text.decode(errors="replace"))

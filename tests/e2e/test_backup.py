@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -26,11 +27,11 @@ def _stack(name: str, subnet: int, **settings: Any) -> Stack:
     return Stack(name, {"namePrefix": name, "vpcCidr": f"10.{subnet}.0.0/24", **settings})
 
 
-#: SQLite -> SQLite, SQLite -> Postgres (ha), Postgres (ha) -> Postgres.
+#: SQLite -> SQLite, SQLite -> Postgres (ha), Postgres (ha) -> MySQL.
 FIRST = _stack("e2e-bk-first", 61, topology="single-node")
 SECOND = _stack("e2e-bk-second", 62, topology="single-node")
 HA = _stack("e2e-bk-ha", 63, topology="ha", **CHECKS)
-LAST = _stack("e2e-bk-last", 64, topology="single-node", datastoreEngine="pg", datastoreProtect=True)
+LAST = _stack("e2e-bk-last", 64, topology="single-node", datastoreEngine="mysql", datastoreProtect=True)
 
 #: The seeded set, by kind: 200 objects.
 SEEDED = {
@@ -321,7 +322,7 @@ def test_a_backup_of_sqlite_is_restored_into_postgres(seen: dict[str, dict[str, 
     assert rented_with_prefix(HA.name) == []
 
 
-def test_a_backup_of_postgres_is_restored_into_postgres_after_a_ctrl_c(
+def test_a_backup_of_postgres_is_restored_into_mysql_after_a_ctrl_c(
     seen: dict[str, dict[str, Any]], folder: Path
 ) -> None:
     file = folder / "e2e-bk-ha.backup"
@@ -342,6 +343,16 @@ def test_a_backup_of_postgres_is_restored_into_postgres_after_a_ctrl_c(
     assert "Traceback" not in said
     restore(LAST, file, folder)
     require_all_back(LAST, seen[HA.name])
+
+
+def test_a_backup_of_mysql_holds_all_that_is_in_it(seen: dict[str, dict[str, Any]], folder: Path) -> None:
+    opened = open_backup(backup(LAST, folder), PASSPHRASE)
+    assert opened.origin.engine == "mysql"
+    # The last word on each key, as the API server will read it.
+    live = {row.name for row in {row.name: row for row in opened.rows()}.values() if not row.deleted}
+    for kind in ("configmaps", "secrets", "deployments", "example.com/widgets"):
+        there = {name for name in live if re.fullmatch(rf"/registry/{kind}/seed-\d\d/seed-\d\d", name)}
+        assert len(there) == SEEDED.get(kind, SEEDED["widgets.example.com"]), kind
 
 
 def test_what_opens_a_restored_database_is_protected_and_secret(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from k3s_cluster.backup import backup_file, passphrase, postgres, sqlite, stack_state
+from k3s_cluster.backup import backup_file, mysql, passphrase, postgres, sqlite, stack_state
 from k3s_cluster.backup.backup_file import BackupError, BackupWriter, Origin, live_objects, open_backup
 from k3s_cluster.backup.datastore import engine_of
 from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key, from_line, to_line
@@ -203,19 +203,33 @@ def test_an_endpoint_is_read_as_it_was_written() -> None:
     for host in ("db.example.com", "2001:db8::1"):
         address = DatabaseAddress("pg", host, 25060, "k3s_user", "p@ss:/?#%w ö", "k3s")
         assert postgres.address_of(datastore_endpoint(address)) == address
+        address = DatabaseAddress("mysql", host, 25060, "k3s_user", "p@ss:/?#%w ö", "k3s")
+        assert mysql.address_of(datastore_endpoint(address)) == address
+
+
+def test_without_a_name_it_is_the_database_that_kine_takes() -> None:
+    assert postgres.address_of("postgres://u:p@h:5432").database == "kubernetes"
+    assert mysql.address_of("mysql://u:p@tcp(h:3306)/").database == "kubernetes"
+
+
+@pytest.mark.parametrize("dsn", ["mysql://root@unix(/run/mysqld.sock)/k3s", "mysql://u:p@tcp(h)/k3s", "mysql:///k3s"])
+def test_a_mysql_endpoint_that_no_tunnel_leads_to_is_refused(dsn: str) -> None:
+    with pytest.raises(BackupError, match="must have the form mysql://"):
+        mysql.address_of(dsn)
 
 
 def test_engines() -> None:
     assert engine_of("sqlite", None) == "sqlite"
     assert engine_of("pg", "postgres://u:p@h:1/k3s") == "pg"
     assert engine_of("external", "postgresql://u:p@h:1/k3s") == "pg"
+    assert engine_of("mysql", "mysql://u:p@tcp(h:1)/k3s") == "mysql"
 
 
 @pytest.mark.parametrize(
     ("engine", "endpoint", "instead"),
     [
         ("etcd", None, "`k3s etcd-snapshot save` on a server"),
-        ("mysql", "mysql://u:p@tcp(h:1)/k3s", "a datastore at mysql:// .* the database's own dump"),
+        ("external", "postgres://u:p@h:1/k3s?sslmode=disable", "rows go over TLS only"),
         ("external", "https://10.0.0.1:2379", "a datastore at https:// cannot be backed up"),
     ],
 )

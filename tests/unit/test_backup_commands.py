@@ -49,11 +49,11 @@ def stack_is(monkeypatch: pytest.MonkeyPatch, exported: dict[str, Any]) -> None:
         (state(hosts=()), "stack fra1 has no cluster: `pulumi up` makes one."),
         (state("etcd"), "datastoreEngine is `etcd`, which K3s backs up and restores itself: `k3s etcd-snapshot save`"),
         (
-            state("mysql", CONFIG + "datastore-endpoint: mysql://u:hidden@tcp(h:1)/k3s\n"),
-            "a datastore at mysql:// cannot be backed up or restored here yet",
+            state("external", CONFIG + "datastore-endpoint: https://u:hidden@h:2379\n"),
+            "a datastore at https:// cannot be backed up or restored here: SQLite, Postgres and MySQL can",
         ),
     ],
-    ids=["nothing", "begun", "etcd", "mysql"],
+    ids=["nothing", "begun", "etcd", "an etcd of somebody else's"],
 )
 def test_what_cannot_be_backed_up_is_said_in_one_line_and_nothing_is_written(
     exported: dict[str, Any],

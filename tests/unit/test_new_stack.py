@@ -74,10 +74,27 @@ def test_a_long_name_makes_a_prefix_that_fits(folder: Path) -> None:
 
 REFUSALS: dict[str, tuple[list[str], str]] = {
     "no name": ([""], "make stack: it needs a name: make stack NAME=prod TOPOLOGY=ha"),
-    "no stack's name": (["a b"], "make stack: NAME: `a b` is no stack's name; use letters, digits, `-`, `_` and `.`"),
+    "no stack's name": (
+        ["a b"],
+        "make stack: NAME: `a b` is no stack's name; use letters, digits, `-`, `_` and `.`, a letter or digit first",
+    ),
+    "an option": (
+        ["--help"],
+        "make stack: NAME: `--help` is no stack's name; use letters, digits, `-`, `_` and `.`, a letter or digit first",
+    ),
     "there already": (["fra1"], "make stack: Pulumi.fra1.yaml is there already; edit it, or choose another NAME"),
     "no topology": (["prod", "big"], "make stack: TOPOLOGY: `big` must be `single-node` or `ha`."),
 }
+
+
+@pytest.mark.parametrize("text", [b"<<<<<<< HEAD\n", b"config: [1]\n", b"\xff\xfe", b"a:\n\tb: 1\n"])
+def test_another_stack_s_broken_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str], text: bytes) -> None:
+    (folder / "Pulumi.broken.yaml").write_bytes(text)
+    assert main(["prod", "ha"], folder) == REFUSED
+    assert capsys.readouterr().err.startswith(
+        "make stack: Pulumi.broken.yaml cannot be read as a stack's file; mend it"
+    )
+    assert not (folder / "Pulumi.prod.yaml").exists()
 
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSALS.values(), ids=REFUSALS.keys())

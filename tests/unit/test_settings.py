@@ -148,11 +148,11 @@ def test_an_endpoint_in_plain_or_of_another_kind_is_refused_without_showing_it()
     assert "hidden-password" not in problem
 
 
-def test_a_backup_is_restored_into_an_external_postgres_and_nothing_else_external() -> None:
+def test_a_backup_is_restored_into_an_external_sql_database_and_nothing_else_external() -> None:
     given = config(datastoreEngine="external", datastoreEndpoint=ENDPOINT, restoreFile="fra1.backup")
     settings = parse_settings(given, stack="dev", folder=CHECKOUT, secrets=["datastoreEndpoint"])
     assert settings.restore_file == "fra1.backup"
-    (problem,) = refusals({**given, "datastoreEndpoint": "mysql://k3s:hidden-password@tcp(db.example.com:3306)/k3s"})
+    (problem,) = refusals({**given, "datastoreEndpoint": "https://k3s:hidden-password@db.example.com:2379"})
     assert problem.startswith("restoreFile: a backup cannot be restored into datastoreEngine `external`; choose")
 
 
@@ -364,8 +364,8 @@ REFUSED = {
     ),
     "a restore into etcd": (
         {"datastoreEngine": "etcd", "restoreFile": "fra1.backup"},
-        "restoreFile: a backup cannot be restored into datastoreEngine `etcd`; choose `pg`, `sqlite` or `external` "
-        "with Postgres.",
+        "restoreFile: a backup cannot be restored into datastoreEngine `etcd`; choose `pg`, `mysql`, `sqlite` or "
+        "`external` with Postgres or MySQL.",
     ),
     "no database node": ({"datastoreNodes": 0}, "datastoreNodes: `0` must be a whole number from 1 to 3."),
     "an unknown load balancer size": (

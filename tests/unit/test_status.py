@@ -69,6 +69,12 @@ def test_an_open_upgrade_is_shown_and_is_no_problem() -> None:
     )
 
 
+def test_without_a_wanted_version_there_is_no_upgrade() -> None:
+    unknown = replace(WELL, wanted_version=None)
+    assert unknown.upgrades == ()
+    assert "upgrades       unknown" in screen(unknown, colour=False)
+
+
 def test_what_nobody_knows_is_not_called_well_known() -> None:
     unknown = replace(WELL, nodes=(replace(SERVER, known=None, ready=None, version=None, age=None),))
     shown = screen(unknown, colour=False)
