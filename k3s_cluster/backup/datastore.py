@@ -29,8 +29,8 @@ def engine_of(engine: str, endpoint: str | None) -> str:
     if endpoint.startswith(("postgres://", "postgresql://")):
         if "sslmode=disable" in endpoint.partition("?")[2]:
             raise BackupError(
-                "the datastore's endpoint says sslmode=disable, and rows go over TLS only; use the datastore's own dump, "
-                "and keep K3s's server token with it"
+                "the datastore's endpoint says sslmode=disable, and rows go over TLS only; use the datastore's own "
+                "dump, and keep K3s's server token with it"
             )
         return "pg"
     if endpoint.startswith("mysql://"):
