@@ -138,9 +138,12 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             if changed:
                 _keep_quorum(props, node, peers, progress)
         out_since = time.monotonic()
-        if changed or not k3s_service.is_active(node, role):
+        serving = k3s_service.is_active(node, role)
+        if changed or not serving:
             if props.get("health_check"):
                 rotation.take_out(node)
+                if serving:
+                    rotation.wait(rotation.UNDER_WAY_SECONDS, "waiting for requests under way", progress)
             k3s_service.start(node, role, restart=changed, progress=progress)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
         k3s_service.wait_until_ready(node, server, role, props["name"], props["k3s_version"], progress)

@@ -24,6 +24,9 @@ table inet {TABLE} {{
     }}
 }}
 """
+#: What a request that has reached a server may still take there before its K3s is stopped, in seconds: far more than
+#: most, and watches are begun anew by those who watch.
+UNDER_WAY_SECONDS = 3
 #: For the load balancer's own clock and the way there, in seconds.
 MARGIN_SECONDS = 1
 
