@@ -29,6 +29,8 @@ def dump(path: str) -> None:
 def load(path: str, sealed: str) -> None:
     """`sealed` is the key that tells a datastore made from the same backup."""
     if os.path.exists(path):
+        # Whoever sends the rows is still writing, and would see a broken pipe instead of what is said here.
+        _drain()
         database = sqlite3.connect("file:" + path + "?mode=ro", uri=True, timeout=30)
         if database.execute("SELECT 1 FROM kine WHERE name = ?", (sealed,)).fetchone() is None:
             sys.exit("there is already another cluster's state in " + path)
@@ -57,12 +59,22 @@ def load(path: str, sealed: str) -> None:
     os.rename(new, path)
 
 
+def _drain() -> None:
+    for _ in sys.stdin:
+        pass
+
+
 def _data(text: Optional[str]) -> Optional[bytes]:  # noqa: UP045 - runs on any Python 3.8 or later
     return None if text is None else base64.b64decode(text)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "dump":
-        dump(sys.argv[2])
-    else:
-        load(sys.argv[2], sys.argv[3])
+    try:
+        if sys.argv[1] == "dump":
+            dump(sys.argv[2])
+        else:
+            load(sys.argv[2], sys.argv[3])
+    except (OSError, sqlite3.Error) as error:
+        if sys.argv[1] == "load":
+            _drain()
+        sys.exit(sys.argv[2] + ": " + str(error))

@@ -19,6 +19,7 @@ from k3s_cluster.backup.datastore import engine_of
 from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key, from_line, to_line
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.k3s_config import fixed_settings
+from k3s_cluster.over_ssh.connection import NodeError, SshTarget
 from k3s_cluster.over_ssh.restored_datastore import RestoredDatastoreProvider, unfit
 
 PASSPHRASE = "correct horse battery staple"
@@ -197,6 +198,69 @@ def test_an_interrupted_load_leaves_no_datastore(tmp_path: Path) -> None:
     stdin = "".join(to_line(row) + "\n" for row in ROWS) + "[99]\n"
     assert on_a_server("load", path, BOOTSTRAP.name, stdin=stdin).returncode == 0
     assert len(on_a_server("dump", path).stdout.splitlines()) == len(ROWS)
+
+
+@pytest.mark.parametrize("key", [BOOTSTRAP.name, "/bootstrap/other"], ids=["again", "another cluster's"])
+def test_a_load_that_has_nothing_to_do_still_takes_what_is_sent(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "rancher/k3s/server/db/state.db"
+    assert on_a_server("load", path, BOOTSTRAP.name, stdin=to_line(BOOTSTRAP) + "\n[1]\n").returncode == 0
+    command = [sys.executable, "-I", "-c", sqlite.SCRIPT.read_text(), "load", str(path), key]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        line = to_line(BOOTSTRAP._replace(value=b"x" * 1000)) + "\n"
+        # A broken pipe, as paramiko has it, if nobody reads.
+        process.stdin.write(line * (5_000_000 // len(line)))
+        process.stdin.close()
+        said = process.stderr.read()
+    if key == BOOTSTRAP.name:
+        assert (process.returncode, said) == (0, "")
+    else:
+        assert (process.returncode, said) == (1, f"there is already another cluster's state in {path}\n")
+
+
+class ServerThatSays:
+    """A connection whose command ends with `status` and these errors, or takes too long."""
+
+    target = SshTarget(host="203.0.113.1", private_key="", host_key="")
+
+    def __init__(self, status: int, errors: str = "", late: bool = False) -> None:
+        self._status, self._errors, self._late = status, errors, late
+
+    def attempt(self, *command: str, **_: object) -> tuple[int, str, str]:
+        try:
+            if self._late:
+                raise TimeoutError
+        except TimeoutError:
+            raise NodeError(f"`{command}` took over 1 s") from None
+        return self._status, "", self._errors
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (ServerThatSays(1, "Traceback\n  line\nsqlite3.Error: no\n"), "failed: sqlite3.Error: no"),
+        (ServerThatSays(127), "failed: it ended with 127"),
+        (ServerThatSays(0, late=True), "took over 900 s"),
+    ],
+    ids=["a traceback", "nothing", "late"],
+)
+def test_what_failed_on_a_server_is_one_line_without_the_script(server: Any, said: str) -> None:
+    with pytest.raises(NodeError) as failed:
+        sqlite.dump(server, lambda _: None)
+    assert str(failed.value) == f"the dump of SQLite on 203.0.113.1 {said}"
+    with pytest.raises(NodeError) as failed:
+        sqlite.load(server, ROWS, 7, BOOTSTRAP.name)
+    assert str(failed.value) == f"the load of SQLite on 203.0.113.1 {said}"
+
+
+def test_a_datastore_that_is_not_there_or_empty_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    done = on_a_server("dump", path)
+    assert (done.returncode, done.stderr) == (1, f"{path}: unable to open database file\n")
+    path.touch()
+    done = on_a_server("dump", path)
+    assert (done.returncode, done.stderr) == (1, f"{path}: no such table: kine\n")
 
 
 def test_an_endpoint_is_read_as_it_was_written() -> None:
