@@ -20,6 +20,8 @@ from k3s_cluster.over_ssh.progress import Progress
 
 #: A droplet answers SSH within a minute as a rule; ten leave room for a bad day.
 SSH_DEADLINE_SECONDS = 600
+#: A server that answers at all answers within seconds; the dead must not hold up the others.
+OTHER_SERVER_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 10
 RETRY_SECONDS = 1
 #: How much of a command's output an error shows, in lines.

@@ -13,16 +13,23 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
-from k3s_cluster.over_ssh import api_watch, embedded_etcd, k3s_service, reboot, roll, rotation, scheduling
-from k3s_cluster.over_ssh.connection import Connection, NodeError, SshTarget, connect
+from k3s_cluster.over_ssh import (
+    api_watch,
+    embedded_etcd,
+    etcd_membership,
+    k3s_service,
+    reboot,
+    roll,
+    rotation,
+    scheduling,
+)
+from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
 
 # gRPC would print a traceback beside the message that Pulumi shows.
 logging.getLogger("grpc").setLevel(logging.CRITICAL)
 
-#: A server that answers at all answers within seconds; the dead must not hold up the others.
-OTHER_SERVER_SECONDS = 10
 #: docs.k3s.io/architecture ("How Agent Node Registration Works"): by it the cluster knows a node again.
 NODE_PASSWORD_PATH = "/etc/rancher/node/password"  # noqa: S105 - a path
 
@@ -122,10 +129,10 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         wait_for_first_boot(node, progress)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
-        peers = _etcd_peers(props, stack, node, progress) if props.get("etcd_member") else None
+        peers = etcd_membership.peers(props, stack, node, progress) if props.get("etcd_member") else None
         upgraded = bool(olds) and k3s_service.installed_version(node) != props["k3s_version"]
         if upgraded and peers is not None:
-            _keep_quorum(props, node, peers, progress)
+            etcd_membership.keep_quorum(props, node, peers, progress)
         drained_for = _drain_for_upgrade(props, stack, node, progress) if upgraded else 0.0
         changed = k3s_service.install(node, role, props["k3s_version"], progress)
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
@@ -134,9 +141,9 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             or changed
         )
         if peers is not None:
-            changed = _take_etcd_membership(props, node, peers, progress) or changed
+            changed = etcd_membership.take(props, node, peers, progress) or changed
             if changed:
-                _keep_quorum(props, node, peers, progress)
+                etcd_membership.keep_quorum(props, node, peers, progress)
         out_since = time.monotonic()
         serving = k3s_service.is_active(node, role)
         if changed or not serving:
@@ -148,7 +155,7 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
         k3s_service.wait_until_ready(node, server, role, props["name"], props["k3s_version"], progress)
         if peers is not None:
-            _settle_etcd_membership(props, node, progress)
+            etcd_membership.settle(props, node, progress)
         before = (olds.get("labels") or {}, olds.get("taints") or [])
         scheduling.mark(server, props["name"], props["droplet_id"], props["labels"], props["taints"], before)
         scheduling.uncordon(server, props["name"])
@@ -158,84 +165,6 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
     if upgraded:
         took = time.monotonic() - began
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
-
-
-def _etcd_peers(
-    props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress
-) -> list[Connection | None]:
-    """Connections to the other servers, None for each that does not answer.
-
-    A new cluster's servers boot at the same time, so they are waited for until it is known whether anybody has data.
-    """
-    peers: list[Connection | None] = []
-    for peer in props["peers"]:
-        try:
-            peers.append(stack.enter_context(connect(_target(props, peer), progress, OTHER_SERVER_SECONDS)))
-        except NodeError:
-            peers.append(None)
-    if _membership(props, node, peers) is None:
-        for index, peer in enumerate(props["peers"]):
-            if peers[index] is None:
-                progress(f"waiting for {peer['host']}, which may have the cluster's data")
-                try:
-                    peers[index] = stack.enter_context(connect(_target(props, peer), progress))
-                except NodeError as error:
-                    raise NodeError(
-                        f"{props['name']} was not started: no server that answers has data of etcd, and {peer['host']} "
-                        f"may have it ({error}). Boot that droplet, or, if it is lost, delete it and `pulumi refresh`"
-                    ) from None
-    return peers
-
-
-def _membership(props: dict[str, Any], node: Connection, peers: list[Connection | None]) -> str | None:
-    others = [None if peer is None else embedded_etcd.has_data(peer) for peer in peers]
-    return embedded_etcd.membership(embedded_etcd.has_data(node), others, props["api_name"])
-
-
-def _take_etcd_membership(
-    props: dict[str, Any], node: Connection, peers: list[Connection | None], progress: Progress
-) -> bool:
-    """Tell a server without data to begin the cluster, or to join it. True if it must be (re)started for that."""
-    if embedded_etcd.has_data(node):
-        return False
-    told = _membership(props, node, peers)
-    if told is None:
-        raise NodeError(f"{props['name']}: it cannot be told who has the data of etcd")
-    if told == embedded_etcd.BEGINS and embedded_etcd.has_begun(props["private_key"]):
-        raise NodeError(
-            f"{props['name']} was not started: none of the cluster's servers has data of etcd any more, and a new "
-            f"etcd would begin empty. Restore a snapshot on this server, {props['host']}, as README says, and "
-            "`pulumi up` goes on from there; or give the cluster up with `pulumi destroy`"
-        )
-    if told != embedded_etcd.BEGINS:
-        # The member that this node was before its data was lost: K3s lets no second one of its name join.
-        for peer in peers:
-            if peer is not None and k3s_service.answers(peer):
-                if scheduling.get_node(peer, props["name"]) is not None:
-                    progress("taking its lost member out of etcd")
-                    scheduling.remove(peer, props["name"])
-                break
-        else:
-            raise NodeError(
-                f"{props['name']} cannot join: the API of no other server answers, so etcd has lost its majority. "
-                "Bring servers back, or restore a snapshot (docs.k3s.io/cli/etcd-snapshot)"
-            )
-    node.write_file(embedded_etcd.MEMBERSHIP_PATH, told)
-    return True
-
-
-def _settle_etcd_membership(props: dict[str, Any], node: Connection, progress: Progress) -> None:
-    """Wait for the member, and see to it that a server never begins a second cluster: from now on it can only join."""
-    embedded_etcd.wait_until_healthy(node, props["name"], progress)
-    told = embedded_etcd.joins(props["api_name"]) if props["peers"] else embedded_etcd.BEGINS
-    node.write_file(embedded_etcd.MEMBERSHIP_PATH, told)
-
-
-def _keep_quorum(props: dict[str, Any], node: Connection, peers: list[Connection | None], progress: Progress) -> None:
-    """Let a running member stop only when the others go on without it."""
-    if k3s_service.is_active(node, "server") and embedded_etcd.has_data(node):
-        others = [peer for peer in peers if peer is not None]
-        embedded_etcd.wait_for_quorum_without(node, props["name"], others, progress)
 
 
 def _back_into_rotation(check: dict[str, Any], server: Connection, out_for: float, progress: Progress) -> None:
