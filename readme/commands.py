@@ -55,6 +55,7 @@ PROOFS: dict[str, Proof] = {
     "bin/backup": Proof(_BACKUP, "backup", '"bin/backup", str(file)'),
     "bin/restore": Proof(_BACKUP, "restore", '"bin/restore", str(file)'),
     "bin/backup fra1.backup --stack fra1": Proof(_BACKUP, "backup", '"bin/backup", str(file), "--stack", stack.name'),
+    "make stack NAME=fra1-new TOPOLOGY=ha": Proof(_NEW_STACK, _NEW, 'run("make", "stack", f"NAME={NAME}"'),
     "pulumi stack init fra1-new": Proof(_STACK, "init", 'pulumi("stack", "init", self.name)'),
     "bin/restore fra1.backup --stack fra1-new": Proof(
         _BACKUP, "restore", '"bin/restore", str(file), "--stack", stack.name'
@@ -118,6 +119,7 @@ NOT_RUN: dict[str, str] = {
     "make bench": "measures for a quarter of an hour",
     "make bench BENCH=--cold": "builds everything anew first",
     "doctl vpcs list": "DigitalOcean's own command, which the project does not bring",
+    "pulumi config rm restoreFile": "takes back what a `bin/restore` that made nothing has set",
     "pulumi config set KEY VALUE": "has no key",
     "pulumi config set image ...": "has no value",
     "pulumi config set --secret datastoreEndpoint": "asks for the value",

@@ -52,11 +52,17 @@ def to_restore(environment: Mapping[str, str]) -> str:
     """The passphrase for a run of Pulumi, which cannot ask. BackupError if the environment has none."""
     found = given(environment)
     if found is None:
-        raise BackupError(f"needs the backup's passphrase: run `bin/restore`, which asks for it, or {_HOW}")
+        raise BackupError(
+            f"needs the backup's passphrase: run `bin/restore`, which asks for it, or {_HOW}; or, if nothing was made "
+            "yet and nothing is to be restored, `pulumi config rm restoreFile`"
+        )
     return found
 
 
 def _ask(prompt: str) -> str:
     if not sys.stdin.isatty():
         raise BackupError(f"there is no passphrase, and no terminal to ask for it: {_HOW}")
-    return getpass.getpass(prompt)
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        raise BackupError("no passphrase was given") from None
