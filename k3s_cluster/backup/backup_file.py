@@ -115,6 +115,14 @@ class BackupWriter:
         self._lines.write(line.encode() + b"\n")
 
 
+def require_a_place(path: Path) -> None:
+    """BackupError if no file can be written at `path`: better said before the datastore is read than after."""
+    if path.is_dir():
+        raise BackupError(f"{path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise BackupError(f"{path} cannot be written: choose a folder that is there")
+
+
 def open_backup(path: Path, passphrase: str) -> Backup:
     """Open a backup. BackupError if there is none, the passphrase is another one, or it is of another format."""
     try:
@@ -168,6 +176,10 @@ def _write_private(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(new).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(new).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise BackupError(
+                f"{path} could not be written ({error.strerror}); what was there before still is"
+            ) from None
         raise

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from k3s_cluster.backup import datastore, passphrase, stack_state
-from k3s_cluster.backup.backup_file import BackupError, BackupWriter, Origin, live_objects, open_backup
+from k3s_cluster.backup.backup_file import BackupError, BackupWriter, Origin, live_objects, open_backup, require_a_place
 from k3s_cluster.k3s_config import fixed_settings
 from k3s_cluster.over_ssh import k3s_service
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     except (BackupError, NodeError) as error:
         print(f"bin/{command}: {error}.", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"\nbin/{command}: interrupted.", file=sys.stderr)
+        return 130
 
 
 def backup(arguments: Sequence[str]) -> int:
@@ -44,8 +47,11 @@ def backup(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--stack", help="the stack; the selected one if left out")
     given = parser.parse_args(arguments)
+    require_a_place(given.file)
     stack = _stack_name(given.stack)
     cluster = stack_state.cluster(_export(stack))
+    if cluster is not None and cluster.broken and not cluster.servers:
+        raise BackupError(f"{cluster.broken[0]}'s config.yaml is not what the stack wrote; `pulumi up` mends it")
     if cluster is None or not cluster.servers:
         raise BackupError(f"stack {stack} has no cluster: `pulumi up` makes one")
     endpoint = cluster.servers[0].config.get("datastore-endpoint")
@@ -83,12 +89,25 @@ def restore(arguments: Sequence[str]) -> int:
     origin = opened.origin
     print(f"{given.file}: {live_objects(opened.rows())} objects of stack {origin.stack}, {origin.made_at}", flush=True)
     begun = stack_state.cluster(_export(stack))
-    if begun is not None and begun.restore_file != given.file.name:
+    setting = _as_setting(given.file)
+    # A link's name is not the setting's.
+    if begun is not None and begun.restore_file != Path(setting).name:
         raise BackupError(
             f"stack {stack} has a cluster already, and a backup goes into an empty one: `pulumi stack init` another "
             f"stack and name it with --stack, or `pulumi destroy --stack {stack}` first"
         )
-    _pulumi("config", "set", "restoreFile", _as_setting(given.file), "--stack", stack)
+    if begun is not None and begun.restored_from is not None:
+        if begun.restored_from != origin.made_at:
+            raise BackupError(
+                f"stack {stack} was made from a backup of {begun.restored_from}, and this one is of {origin.made_at}: "
+                f"it goes into an empty stack. To roll back, `pulumi destroy --stack {stack}` and restore again, or "
+                "`pulumi stack init` another stack and name it with --stack"
+            )
+        print(
+            f"Its rows are in stack {stack} already, and are left as they are: this run goes on with the rest.",
+            flush=True,
+        )
+    _pulumi("config", "set", "restoreFile", setting, "--stack", stack)
     with _in_a_file(secret) as file:
         status = _pulumi_up(stack, file, *(["--yes"] if given.yes else []))
     if status != 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from k3s_cluster.backup.backup_file import BackupError
 from k3s_cluster.over_ssh.connection import SshTarget
 from k3s_cluster.stack_export import outputs_of
 
@@ -23,22 +24,56 @@ class Server:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a stack was begun as. `restore_file` is the name of the backup it is made from, without its folder."""
+    """What a stack was begun as. `restore_file` is the name of the backup it is made from, without its folder.
+
+    `servers` are those whose config.yaml can be used, `broken` the names of the others. `restored_from` is `made_at` of
+    the backup whose rows are there, None as long as there are none.
+    """
 
     engine: str
     restore_file: str | None
     servers: tuple[Server, ...]
+    broken: tuple[str, ...] = ()
+    restored_from: str | None = None
 
 
 def cluster(export: dict[str, Any]) -> Cluster | None:
-    """The cluster in the output of `pulumi stack export --show-secrets`, however far it has come; None if not begun."""
+    """The cluster in the output of `pulumi stack export --show-secrets`, however far it has come; None if not begun.
+
+    BackupError if the stack has several.
+    """
     begun = outputs_of(export, ":dynamic/cluster:Invariants")
     if not begun:
         return None
-    servers = []
+    if len(begun) > 1:
+        raise BackupError(
+            f"the stack has {len(begun)} clusters, and a backup or a restore is of a stack with one: their servers and "
+            "tokens could be mixed up; give each a stack of its own"
+        )
+    servers, broken = [], []
     for told in outputs_of(export, ":dynamic/over_ssh:Node"):
         if told["role"] == "server":
             target = SshTarget(host=told["host"], host_key=told["host_key"], private_key=told["private_key"])
-            config = yaml.safe_load(told["config"])
+            config = _config(told["config"])
+            if config is None:
+                broken.append(told["name"])
+                continue
             servers.append(Server(told["name"], target, config, told.get("datastore_ca") or ""))
-    return Cluster(begun[0]["datastore_engine"], begun[0].get("restore_file"), tuple(servers))
+    restored = outputs_of(export, ":dynamic/over_ssh:RestoredDatastore")
+    return Cluster(
+        engine=begun[0]["datastore_engine"],
+        restore_file=begun[0].get("restore_file"),
+        servers=tuple(servers),
+        broken=tuple(broken),
+        restored_from=(restored[0].get("made_at") or "unknown") if restored else None,
+    )
+
+
+def _config(text: str | None) -> dict[str, Any] | None:
+    """A server's config.yaml; None if a refresh found another one than the stack writes, or none."""
+    try:
+        config = yaml.safe_load(text or "")
+    except (yaml.YAMLError, ValueError):
+        return None
+    tokens = isinstance(config, dict) and all(isinstance(config.get(key), str) for key in ("token", "agent-token"))
+    return config if tokens else None

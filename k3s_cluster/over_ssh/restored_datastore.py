@@ -63,8 +63,8 @@ class RestoredDatastoreProvider(ResourceProvider):
                 raise NodeError(f"{props['file']} could not be restored: {error}") from error
         origin = backup.origin
         tell(props["urn"], f"{live_objects(backup.rows())} objects of {origin.stack}, as they were at {origin.made_at}")
-        tokens = {"server_token": origin.server_token, "agent_token": origin.agent_token}
-        return CreateResult(Path(props["file"]).name, {**props, **tokens})
+        made_of = {name: getattr(origin, name) for name in ("server_token", "agent_token", "made_at")}
+        return CreateResult(Path(props["file"]).name, {**props, **made_of})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         return DiffResult(changes=False)
@@ -90,10 +90,14 @@ def _open(props: dict[str, Any]) -> Backup:
 
 
 class RestoredDatastore(Resource, module="over_ssh", name="RestoredDatastore"):
-    """A datastore that holds a backup's rows. `server_token` and `agent_token` are the old cluster's, and secret."""
+    """A datastore that holds a backup's rows. `server_token` and `agent_token` are the old cluster's, and secret.
+
+    `made_at` is the backup's, by which bin/restore knows it from another one.
+    """
 
     server_token: pulumi.Output[str]
     agent_token: pulumi.Output[str]
+    made_at: pulumi.Output[str]
 
     def __init__(self, name: str, args: RestoredDatastoreArgs, opts: pulumi.ResourceOptions) -> None:
         secrets = pulumi.ResourceOptions(
@@ -104,5 +108,6 @@ class RestoredDatastore(Resource, module="over_ssh", name="RestoredDatastore"):
             **{field: getattr(args, field) for field in RestoredDatastoreArgs.__dataclass_fields__},
             "server_token": None,
             "agent_token": None,
+            "made_at": None,
         }
         super().__init__(RestoredDatastoreProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import sqlite3
@@ -19,6 +20,7 @@ from k3s_cluster.backup.datastore import engine_of
 from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key, from_line, to_line
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.k3s_config import fixed_settings
+from k3s_cluster.over_ssh import restored_datastore
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget
 from k3s_cluster.over_ssh.restored_datastore import RestoredDatastoreProvider, unfit
 
@@ -107,10 +109,17 @@ def test_a_failed_backup_leaves_the_one_before(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(backup_file.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(BackupError, match=r"b could not be written \(No space left on device\)"):
         writer().save(file, PASSPHRASE)
     assert file.read_text() == "the one before"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_that_took_the_file_s_place_meanwhile_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(BackupError, match="b could not be written"):
+        writer().save(tmp_path / "b", PASSPHRASE)
+    assert list(tmp_path.iterdir()) == [tmp_path / "b"]
 
 
 def test_live_objects_are_counted_as_kubectl_would() -> None:
@@ -331,6 +340,7 @@ def test_a_plan_refuses_a_backup_that_does_not_open(
     typed = tmp_path / "passphrase"
     (failure,) = provider.check({}, news).failures
     assert "run `bin/restore`, which asks for it" in failure.reason
+    assert "`pulumi config rm restoreFile`" in failure.reason
     monkeypatch.setenv(passphrase.FILE_VARIABLE, str(typed))
     typed.write_text("another passphrase")
     (failure,) = provider.check({}, news).failures
@@ -389,3 +399,39 @@ def test_a_stack_is_begun_with_its_first_resource() -> None:
     begun = resource("cluster:Invariants", datastore_engine="sqlite", restore_file="fra1.backup")
     found = stack_state.cluster({"deployment": {"resources": [begun]}})
     assert found == stack_state.Cluster("sqlite", "fra1.backup", ())
+
+
+def test_a_state_with_two_clusters_is_refused() -> None:
+    begun = resource("cluster:Invariants", datastore_engine="sqlite")
+    with pytest.raises(BackupError, match="the stack has 2 clusters"):
+        stack_state.cluster({"deployment": {"resources": [begun, begun]}})
+    # One that is about to go is none.
+    assert stack_state.cluster({"deployment": {"resources": [begun, {**begun, "delete": True}]}}) is not None
+
+
+@pytest.mark.parametrize("text", [None, "", "token: [hidden", "token: t\n", "- token", "a: 2024-99-99\n"])
+def test_a_server_whose_config_was_broken_by_hand_is_not_asked(text: str | None) -> None:
+    told = {"role": "server", "host": "203.0.113.1", "host_key": "ssh-ed25519 AAAA", "private_key": secret("KEY")}
+    begun = resource("cluster:Invariants", datastore_engine="pg")
+    broken = resource("over_ssh:Node", name="broken", config=text, **told)
+    sound = resource("over_ssh:Node", name="sound", config=secret("token: t\nagent-token: a\n"), **told)
+    found = stack_state.cluster({"deployment": {"resources": [begun, broken, sound]}})
+    assert found is not None
+    assert ([server.name for server in found.servers], found.broken) == (["sound"], ("broken",))
+
+
+def test_a_restored_datastore_keeps_which_backup_it_is_of(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "passphrase").write_text(PASSPHRASE)
+    monkeypatch.setenv(passphrase.FILE_VARIABLE, str(tmp_path / "passphrase"))
+    monkeypatch.setattr(restored_datastore, "connect", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(restored_datastore, "wait_for_first_boot", lambda *_: None)
+    monkeypatch.setattr(restored_datastore, "tell", lambda *_: None)
+    monkeypatch.setattr(restored_datastore.datastore, "load", lambda *_: None)
+    props = {"urn": "urn:pulumi:s::p::t::n", "file": str(sealed), "host": "h", "host_key": "k", "private_key": "p"}
+    outs = RestoredDatastoreProvider().create(props).outs or {}
+    begun = resource("cluster:Invariants", datastore_engine="pg", restore_file="b")
+    found = stack_state.cluster({"deployment": {"resources": [begun, resource("over_ssh:RestoredDatastore", **outs)]}})
+    assert found is not None
+    assert found.restored_from == ORIGIN.made_at

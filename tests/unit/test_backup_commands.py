@@ -49,11 +49,15 @@ def stack_is(monkeypatch: pytest.MonkeyPatch, exported: dict[str, Any]) -> None:
         (state(hosts=()), "stack fra1 has no cluster: `pulumi up` makes one."),
         (state("etcd"), "datastoreEngine is `etcd`, which K3s backs up and restores itself: `k3s etcd-snapshot save`"),
         (
+            state(config="token: [hidden\n"),
+            "203.0.113.1's config.yaml is not what the stack wrote; `pulumi up` mends it.",
+        ),
+        (
             state("external", CONFIG + "datastore-endpoint: https://u:hidden@h:2379\n"),
             "a datastore at https:// cannot be backed up or restored here: SQLite, Postgres and MySQL can",
         ),
     ],
-    ids=["nothing", "begun", "etcd", "an etcd of somebody else's"],
+    ids=["nothing", "begun", "etcd", "broken by hand", "an etcd of somebody else's"],
 )
 def test_what_cannot_be_backed_up_is_said_in_one_line_and_nothing_is_written(
     exported: dict[str, Any],
@@ -150,3 +154,101 @@ def test_a_restore_hands_on_the_passphrase_in_a_file_and_never_as_an_argument(
     assert "typed in" not in json.dumps(ran)
     assert (seen["text"], seen["mode"], seen["folder"] & 0o777) == ("typed in, not in a file", 0o600, 0o700)
     assert not seen["file"].exists()
+
+
+def begun_with(made_at: str | None) -> dict[str, Any]:
+    """A stack that was begun from fra1.backup; its rows are there if the backup's time is."""
+    outputs = {"datastore_engine": "sqlite", "restore_file": "fra1.backup"}
+    begun = {"type": "pulumi-python:dynamic/cluster:Invariants", "id": "k3s", "outputs": outputs}
+    restored = {
+        **{"type": "pulumi-python:dynamic/over_ssh:RestoredDatastore", "id": "fra1.backup"},
+        "outputs": {"made_at": made_at},
+    }
+    return {"deployment": {"resources": [begun, restored] if made_at else [begun]}}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Pulumi's command lines, each of which succeeds. Every backup opens, and is of then."""
+    opened = type("Opened", (), {"origin": type("O", (), {"stack": "old", "made_at": "then"}), "rows": lambda _: []})()
+    monkeypatch.setattr(commands, "open_backup", lambda path, secret: opened)
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(commands.subprocess, "run", run)
+    return ran
+
+
+def test_another_backup_of_the_same_name_is_not_taken_for_the_one_that_is_there(
+    tmp_path: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack_is(monkeypatch, begun_with("before"))
+    assert commands.main(["restore", str(tmp_path / "fra1.backup"), "--stack", "new", "--yes"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bin/restore: stack new was made from a backup of before, and this one is of then")
+    assert "`pulumi destroy --stack new`" in line
+    assert ran == []
+
+
+@pytest.mark.parametrize(("made_at", "said"), [("then", True), (None, False)], ids=["loaded", "not loaded"])
+def test_the_same_again_goes_on_and_says_what_is_there_already(
+    made_at: str | None,
+    said: bool,
+    tmp_path: Path,
+    ran: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack_is(monkeypatch, begun_with(made_at))
+    assert commands.main(["restore", str(tmp_path / "fra1.backup"), "--stack", "new", "--yes"]) == 0
+    assert ("Its rows are in stack new already" in capsys.readouterr().out) is said
+    assert ran[-1] == ["pulumi", "up", "--stack", "new", "--yes"]
+
+
+def test_the_same_again_goes_on_through_a_link(
+    tmp_path: Path, ran: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "latest").symlink_to(tmp_path / "fra1.backup")
+    stack_is(monkeypatch, begun_with("then"))
+    assert commands.main(["restore", str(tmp_path / "latest"), "--stack", "new", "--yes"]) == 0
+    assert ran[0][5] == str(tmp_path / "fra1.backup")
+
+
+@pytest.mark.parametrize("place", ["", "none/b"], ids=["a folder", "in no folder"])
+def test_where_no_file_can_be_written_is_said_before_the_passphrase_is_asked_for(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack_is(monkeypatch, state())
+    asked: list[str] = []
+    monkeypatch.setattr(commands.passphrase, "to_make", lambda _: asked.append("a passphrase"))
+    assert commands.main(["backup", str(tmp_path / place), "--stack", "fra1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bin/backup: {tmp_path / place} ")
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("pressed", "status", "said"),
+    [(KeyboardInterrupt, 130, "bin/backup: interrupted."), (EOFError, 1, "bin/backup: no passphrase was given.")],
+    ids=["Ctrl-C", "Ctrl-D"],
+)
+def test_whoever_gives_no_passphrase_gets_one_line(
+    pressed: type[BaseException],
+    status: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def prompt(_: str) -> str:
+        raise pressed
+
+    monkeypatch.delenv(passphrase.FILE_VARIABLE)
+    monkeypatch.setattr(commands.passphrase.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(commands.passphrase.getpass, "getpass", prompt)
+    stack_is(monkeypatch, state())
+    assert commands.main(["backup", str(tmp_path / "b"), "--stack", "fra1"]) == status
+    assert capsys.readouterr().err.split("\n") == (["", said, ""] if status == 130 else [said, ""])
