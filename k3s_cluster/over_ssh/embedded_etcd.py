@@ -82,12 +82,16 @@ def is_healthy(server: Connection) -> bool:
         return False
 
 
-def members(server: Connection) -> list[dict[str, Any]]:
-    """The node objects of all members, as the cluster says."""
-    nodes: list[dict[str, Any]] = json.loads(kubectl(server, "get", "nodes", MEMBERS_SELECTOR, "--output", "json"))[
-        "items"
-    ]
-    return nodes
+def members(servers: Sequence[Connection]) -> list[dict[str, Any]] | None:
+    """The node objects of all members, as the first of `servers` says that can; None if none can."""
+    for server in servers:
+        try:
+            told = kubectl(server, "get", "nodes", MEMBERS_SELECTOR, "--output", "json")
+        except NodeError:
+            continue
+        nodes: list[dict[str, Any]] = json.loads(told)["items"]
+        return nodes
+    return None
 
 
 def healthy_others(nodes: Sequence[dict[str, Any]], name: str, answers: Mapping[str, bool]) -> int:
@@ -110,15 +114,19 @@ def wait_for_quorum_without(server: Connection, name: str, others: Sequence[Conn
     """Return when the cluster outlives that this server stops. NodeError, before it was touched, if it would not."""
     deadline = time.monotonic() + QUORUM_DEADLINE_SECONDS
     while True:
-        nodes = members(server)
-        healthy = healthy_others(nodes, name, {other.target.host: is_healthy(other) for other in others})
-        if keeps_quorum(len(nodes), healthy):
-            return
+        nodes = members([server, *others])
+        if nodes is None:
+            found = "no server's API can say which members etcd has"
+        else:
+            healthy = healthy_others(nodes, name, {other.target.host: is_healthy(other) for other in others})
+            if keeps_quorum(len(nodes), healthy):
+                return
+            found = f"of {len(nodes)} members of etcd only {healthy} others are healthy"
         if time.monotonic() > deadline:
             raise NodeError(
-                f"{name} was left as it is: of {len(nodes)} members of etcd only {healthy} others are healthy, and "
-                "without a majority the API stops. Bring the others back first: look at `kubectl get nodes`, and "
-                "at `journalctl -u k3s` on those that are not Ready; `pulumi up` continues from here"
+                f"{name} was left as it is: {found}, and without a majority the API stops. Bring the others back "
+                "first: look at `kubectl get nodes`, and at `journalctl -u k3s` on those that are not Ready; "
+                "`pulumi up` continues from here"
             )
         progress("waiting for the other members of etcd")
         time.sleep(POLL_SECONDS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from k3s_cluster.over_ssh import embedded_etcd
+from k3s_cluster.over_ssh.connection import NodeError, SshTarget
 from k3s_cluster.over_ssh.embedded_etcd import (
     BEGINS,
     has_begun,
@@ -13,6 +16,7 @@ from k3s_cluster.over_ssh.embedded_etcd import (
     joins,
     keeps_quorum,
     membership,
+    wait_for_quorum_without,
 )
 from k3s_cluster.over_ssh.node import NodeProvider
 
@@ -81,6 +85,44 @@ def test_members_that_are_about_to_leave_count_while_they_are_ready() -> None:
     assert healthy_others(nodes, "1", {"203.0.113.2": True, "203.0.113.3": True}) == 3
     # What a server's own etcd says counts more than that its node is Ready.
     assert healthy_others(nodes, "1", {"203.0.113.2": True, "203.0.113.3": False}) == 2
+
+
+def member_node(name: str, address: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": {"addresses": [{"address": address}]}}
+
+
+class Answering:
+    """A server that others are asked about, whose API may be dead."""
+
+    def __init__(self, host: str, nodes: list[dict[str, Any]] | None) -> None:
+        self.target = SshTarget(host=host, private_key="", host_key="")
+        self._nodes = nodes
+
+    def run(self, *command: str, timeout: float = 60) -> str:
+        if self._nodes is None:
+            raise NodeError("the API is dead")
+        return json.dumps({"items": self._nodes})
+
+    def attempt(self, *command: str) -> tuple[int, str, str]:
+        return 0, '{"health": "true"}', ""
+
+
+NODES = [member_node(f"server-{host}", host) for host in ("10.0.0.1", "10.0.0.2", "10.0.0.3")]
+
+
+def test_a_server_whose_own_api_is_dead_is_mended_if_another_knows_the_members() -> None:
+    first: Any = Answering("10.0.0.1", None)
+    others: list[Any] = [Answering("10.0.0.2", None), Answering("10.0.0.3", NODES)]
+    wait_for_quorum_without(first, "server-10.0.0.1", others, lambda _text: None)
+
+
+def test_where_no_api_answers_a_server_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_etcd, "QUORUM_DEADLINE_SECONDS", 0)
+    monkeypatch.setattr(embedded_etcd, "POLL_SECONDS", 0)
+    first: Any = Answering("10.0.0.1", None)
+    others: list[Any] = [Answering("10.0.0.2", None)]
+    with pytest.raises(NodeError, match="left as it is: no server's API can say which members etcd has"):
+        wait_for_quorum_without(first, "server-10.0.0.1", others, lambda _text: None)
 
 
 def test_a_cluster_that_the_state_knows_a_member_of_has_begun() -> None:
