@@ -15,7 +15,6 @@ What the module tests besides stands between the two classes, so that the cluste
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -50,17 +49,6 @@ def change(stack: Stack, **settings: Any) -> str:
     stack.config |= settings
     stack.configure()
     return stack.up().stdout
-
-
-def database_id(stack: Stack) -> str:
-    """The id of the stack's only managed database."""
-    exported = json.loads(stack.pulumi("stack", "export").stdout)
-    (cluster,) = (
-        resource
-        for resource in exported["deployment"]["resources"]
-        if resource["type"] == "digitalocean:index/databaseCluster:DatabaseCluster"
-    )
-    return str(cluster["id"])
 
 
 def api_address(stack: Stack) -> str:

@@ -139,6 +139,17 @@ def api(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     return json.loads(answer) if answer.strip() else None
 
 
+def database_id(stack: Stack) -> str:
+    """The id of the stack's only managed database."""
+    exported = json.loads(stack.pulumi("stack", "export").stdout)
+    (cluster,) = (
+        resource
+        for resource in exported["deployment"]["resources"]
+        if resource["type"] == "digitalocean:index/databaseCluster:DatabaseCluster"
+    )
+    return str(cluster["id"])
+
+
 def open_to_outsider(address: str, port: int) -> bool:
     """True if somebody else on the cloud's internet gets a TCP connection."""
     probe = f"exec 3<>/dev/tcp/{address}/{port}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.prober import probing
-from tests.e2e.stack import LOCAL_CLOUD, Stack, run, wait_for
+from tests.e2e.stack import LOCAL_CLOUD, Stack, database_id, run, wait_for
 
 PREFIX = "e2e-fail"
 INTERVAL, UNHEALTHY = 3, 2
@@ -198,13 +198,3 @@ def test_clients_are_served_through_the_other_server_when_one_cannot_reach_the_d
 
 def test_failures_leave_nothing_to_change(stack: Stack) -> None:
     stack.preview("--refresh", "--expect-no-changes")
-
-
-def database_id(stack: Stack) -> str:
-    exported = json.loads(stack.pulumi("stack", "export").stdout)
-    (cluster,) = (
-        resource
-        for resource in exported["deployment"]["resources"]
-        if resource["type"] == "digitalocean:index/databaseCluster:DatabaseCluster"
-    )
-    return str(cluster["id"])

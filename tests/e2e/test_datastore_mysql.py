@@ -9,8 +9,8 @@ import pytest
 
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import another_authority, attempt, from_droplet, login_of, refuses_another_authority
-from tests.e2e.datastore_suite import End, Life, PasswordRotation, database_id, highly_available
-from tests.e2e.stack import LOCAL_CLOUD, Stack, run
+from tests.e2e.datastore_suite import End, Life, PasswordRotation, highly_available
+from tests.e2e.stack import LOCAL_CLOUD, Stack, database_id, run
 
 NAME = "e2e-my"
 

@@ -11,8 +11,8 @@ from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.over_ssh.datastore_grants import OWNER, grants
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import CA, attempt, from_droplet, login_of
-from tests.e2e.datastore_suite import End, Life, PasswordRotation, change, database_id, highly_available
-from tests.e2e.stack import LOCAL_CLOUD, Stack, api, run
+from tests.e2e.datastore_suite import End, Life, PasswordRotation, change, highly_available
+from tests.e2e.stack import LOCAL_CLOUD, Stack, api, database_id, run
 
 #: Longer than kine needs to make its table, or to be refused, in seconds; a kine that could serves until then.
 KINE_SECONDS = "5"

@@ -15,7 +15,17 @@ import yaml
 
 from local_cloud import paths
 from tests.e2e.conftest import brought_up
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, open_to_outsider, rented, rented_with_prefix, run, wait_for
+from tests.e2e.stack import (
+    LOCAL,
+    LOCAL_CLOUD,
+    Stack,
+    database_id,
+    open_to_outsider,
+    rented,
+    rented_with_prefix,
+    run,
+    wait_for,
+)
 from tests.e2e.status import status, status_json
 from tests.e2e.terminal import up_on_terminal
 
@@ -50,16 +60,6 @@ def coming_up() -> Iterator[tuple[Stack, Shown]]:
 @pytest.fixture(scope="module")
 def stack(coming_up: tuple[Stack, Shown]) -> Stack:
     return coming_up[0]
-
-
-def database_id(stack: Stack) -> str:
-    exported = json.loads(stack.pulumi("stack", "export").stdout)
-    (cluster,) = (
-        resource
-        for resource in exported["deployment"]["resources"]
-        if resource["type"] == "digitalocean:index/databaseCluster:DatabaseCluster"
-    )
-    return str(cluster["id"])
 
 
 def available(stack: Stack, deployment: str) -> int:
