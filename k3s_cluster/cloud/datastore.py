@@ -45,8 +45,10 @@ class Datastore(pulumi.ComponentResource):
             opts=child,
         )
         database = digitalocean.DatabaseDb(f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=child)
+        version = args.settings.password_version
         user = digitalocean.DatabaseUser(
-            f"{name}-user",
+            # A resource of its own for each version: one taken back half way finds the former user there.
+            f"{name}-user" if version == 1 else f"{name}-user-{version}",
             cluster_id=cluster.id,
             name=args.settings.user_name(args.name_prefix),
             # Owns nothing, and a new password is a new user: where the database is protected, this one may still go.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Engine, Login, run_statements
@@ -24,7 +24,8 @@ DATABASE_DEADLINE_SECONDS = 120
 RETRY_SECONDS = 2
 #: Owns K3s's tables in Postgres, so that one login can take over from another.
 OWNER = "k3s_owner"
-_WHERE = ("engine", "database_host", "database_port", "database", "user")
+#: A user of the same name with another password was made anew, and has no rights yet, or in MySQL all of them.
+_WHERE = ("engine", "database_host", "database_port", "database", "user", "password")
 _SECRETS = ["private_key", "administrator_password", "password"]
 
 
@@ -103,13 +104,23 @@ class DatastoreGrantsProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse to rotate what an earlier program left: there the tables are the user's own, and would stay so."""
+        if olds and "engine" not in olds and olds.get("user") != news["user"]:
+            reason = (
+                "datastorePasswordVersion: the cluster was made by an earlier version of this program, in which the "
+                "tables belong to the user who is to go; set it back, run `pulumi up` once, and raise it then."
+            )
+            return CheckResult(news, [CheckFailure("user", reason)])
+        return CheckResult(news, [])
+
     def create(self, props: dict[str, Any]) -> CreateResult:
         _grant(props)
         return CreateResult(f"{props['database']}/{props['user']}", props)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         return DiffResult(
-            changes=any(olds.get(key) != news[key] for key in _WHERE),
+            changes=any(olds.get(key) != news.get(key) for key in _WHERE),
             replaces=["user"] if olds["user"] != news["user"] else [],
             delete_before_replace=False,
         )

@@ -110,21 +110,27 @@ def healthy_others(nodes: Sequence[dict[str, Any]], name: str, answers: Mapping[
     return well
 
 
-def wait_for_quorum_without(server: Connection, name: str, others: Sequence[Connection], progress: Progress) -> None:
-    """Return when the cluster outlives that this server stops. NodeError, before it was touched, if it would not."""
+def wait_for_quorum_without(
+    server: Connection, name: str, others: Sequence[Connection], silent: Sequence[str], progress: Progress
+) -> None:
+    """Return when the cluster outlives that this server stops. NodeError, before it was stopped, if it would not.
+
+    `silent` are the addresses of servers that do not answer SSH.
+    """
     deadline = time.monotonic() + QUORUM_DEADLINE_SECONDS
     while True:
         nodes = members([server, *others])
         if nodes is None:
             found = "no server's API can say which members etcd has"
         else:
-            healthy = healthy_others(nodes, name, {other.target.host: is_healthy(other) for other in others})
+            answers = {**dict.fromkeys(silent, False), **{other.target.host: is_healthy(other) for other in others}}
+            healthy = healthy_others(nodes, name, answers)
             if keeps_quorum(len(nodes), healthy):
                 return
             found = f"of {len(nodes)} members of etcd only {healthy} others are healthy"
         if time.monotonic() > deadline:
             raise NodeError(
-                f"{name} was left as it is: {found}, and without a majority the API stops. Bring the others back "
+                f"{name} was not restarted: {found}, and without a majority the API stops. Bring the others back "
                 "first: look at `kubectl get nodes`, and at `journalctl -u k3s` on those that are not Ready; "
                 "`pulumi up` continues from here"
             )

@@ -78,9 +78,11 @@ def settle(props: dict[str, Any], node: Connection, progress: Progress) -> None:
 
 def keep_quorum(props: dict[str, Any], node: Connection, others: list[Connection | None], progress: Progress) -> None:
     """Let a running member stop only when the others go on without it."""
-    if k3s_service.is_active(node, "server") and embedded_etcd.has_data(node):
+    if k3s_service.runs(node, "server") and embedded_etcd.has_data(node):
         answering = [peer for peer in others if peer is not None]
-        embedded_etcd.wait_for_quorum_without(node, props["name"], answering, progress)
+        # The cluster calls a node Ready for some 40 s after it has died; whoever is silent here is not well.
+        silent = [told["host"] for told, peer in zip(props["peers"], others, strict=True) if peer is None]
+        embedded_etcd.wait_for_quorum_without(node, props["name"], answering, silent, progress)
 
 
 def _membership(props: dict[str, Any], node: Connection, others: list[Connection | None]) -> str | None:

@@ -24,6 +24,8 @@ READY_DEADLINE_SECONDS = 300
 POLL_SECONDS = 0.5
 JOURNAL_LINES = 25
 
+#: Files that are right say nothing of the process that read them when they were others.
+RESTART_OWED_PATH = "/etc/rancher/node/restart-owed"
 INSTALLER_PATH = "/usr/local/lib/k3s-installer.sh"
 
 
@@ -95,6 +97,26 @@ def write_hosts(connection: Connection, api_name: str, addresses: list[str]) -> 
     """Name every server in /etc/hosts, which is read at each connection: nothing needs a restart for it."""
     hosts = connection.read_file(HOSTS_PATH) or ""
     connection.write_file(HOSTS_PATH, with_servers(hosts, api_name, addresses), mode="0644")
+
+
+def runs(connection: Connection, role: Role) -> bool:
+    """True if K3s runs, whether or not it is started at boot: the installer takes that away until `start`."""
+    return connection.attempt("systemctl", "is-active", "--quiet", unit(role))[0] == 0
+
+
+def owe_restart(connection: Connection) -> None:
+    """Note on the node that K3s may run with less than what is written: from before a change until its restart."""
+    connection.write_file(RESTART_OWED_PATH, "")
+
+
+def restart_is_owed(connection: Connection) -> bool:
+    """True if a run ended between a change and the restart that brings it about."""
+    return connection.attempt("test", "-e", RESTART_OWED_PATH)[0] == 0
+
+
+def restart_is_done(connection: Connection) -> None:
+    """K3s runs with what is written."""
+    connection.run("rm", "-f", RESTART_OWED_PATH)
 
 
 def is_active(connection: Connection, role: Role) -> bool:

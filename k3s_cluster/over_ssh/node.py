@@ -134,7 +134,9 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         if upgraded and peers is not None:
             etcd_membership.keep_quorum(props, node, peers, progress)
         drained_for = _drain_for_upgrade(props, stack, node, progress) if upgraded else 0.0
-        changed = k3s_service.install(node, role, props["k3s_version"], progress)
+        changed = k3s_service.restart_is_owed(node)
+        k3s_service.owe_restart(node)
+        changed = k3s_service.install(node, role, props["k3s_version"], progress) or changed
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
         changed = (
             k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
@@ -145,13 +147,13 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             if changed:
                 etcd_membership.keep_quorum(props, node, peers, progress)
         out_since = time.monotonic()
-        serving = k3s_service.is_active(node, role)
-        if changed or not serving:
+        if changed or not k3s_service.is_active(node, role):
             if props.get("health_check"):
                 rotation.take_out(node)
-                if serving:
+                if k3s_service.runs(node, role):
                     rotation.wait(rotation.UNDER_WAY_SECONDS, "waiting for requests under way", progress)
             k3s_service.start(node, role, restart=changed, progress=progress)
+        k3s_service.restart_is_done(node)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
         k3s_service.wait_until_ready(node, server, role, props["name"], props["k3s_version"], progress)
         if peers is not None:
@@ -209,7 +211,7 @@ def _observe(props: dict[str, Any]) -> dict[str, Any]:
                 "k3s_version": k3s_service.installed_version(node) or "",
                 "config": node.read_file(CONFIG_PATH) or "",
                 "files": {path: node.read_file(path) or "" for path in props.get("files") or {}},
-                "ready": k3s_service.is_active(node, props["role"]),
+                "ready": k3s_service.is_active(node, props["role"]) and not k3s_service.restart_is_owed(node),
                 "reboot_required": packages is not None,
             }
     except NodeError as error:

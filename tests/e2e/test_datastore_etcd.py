@@ -25,7 +25,7 @@ ELECTION_SECONDS = 10
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     snapshots = {"etcdSnapshotSchedule": f"@every {SNAPSHOT_SECONDS}s", "etcdSnapshotRetention": KEPT}
-    yield from brought_up(highly_available(NAME, "10.32.0.0/24", datastoreEngine="etcd", **snapshots))
+    yield from brought_up(highly_available(NAME, "10.66.0.0/24", datastoreEngine="etcd", **snapshots))
 
 
 def in_server(name: str, *command: str, stdin: str = "") -> str:

@@ -17,7 +17,7 @@ NAME = "e2e-my"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    yield from brought_up(highly_available(NAME, "10.32.0.0/24", datastoreEngine="mysql"))
+    yield from brought_up(highly_available(NAME, "10.65.0.0/24", datastoreEngine="mysql"))
 
 
 def asked(stack: Stack, database: str, query: str) -> list[str]:

@@ -113,16 +113,29 @@ NODES = [member_node(f"server-{host}", host) for host in ("10.0.0.1", "10.0.0.2"
 def test_a_server_whose_own_api_is_dead_is_mended_if_another_knows_the_members() -> None:
     first: Any = Answering("10.0.0.1", None)
     others: list[Any] = [Answering("10.0.0.2", None), Answering("10.0.0.3", NODES)]
-    wait_for_quorum_without(first, "server-10.0.0.1", others, lambda _text: None)
+    wait_for_quorum_without(first, "server-10.0.0.1", others, [], lambda _text: None)
 
 
-def test_where_no_api_answers_a_server_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_silent_is_not_well_however_ready_the_cluster_calls_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded_etcd, "QUORUM_DEADLINE_SECONDS", 0)
+    monkeypatch.setattr(embedded_etcd, "POLL_SECONDS", 0)
+    ready = [{"type": "Ready", "status": "True"}]
+    nodes = [{**node, "status": {**node["status"], "conditions": ready}} for node in NODES]
+    first: Any = Answering("10.0.0.1", nodes)
+    others: list[Any] = [Answering("10.0.0.2", nodes)]
+    with pytest.raises(NodeError, match="not restarted: of 3 members of etcd only 1 others are healthy"):
+        wait_for_quorum_without(first, "server-10.0.0.1", others, ["10.0.0.3"], lambda _text: None)
+
+
+def test_where_no_api_answers_a_server_is_not_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_etcd, "QUORUM_DEADLINE_SECONDS", 0)
     monkeypatch.setattr(embedded_etcd, "POLL_SECONDS", 0)
     first: Any = Answering("10.0.0.1", None)
     others: list[Any] = [Answering("10.0.0.2", None)]
-    with pytest.raises(NodeError, match="left as it is: no server's API can say which members etcd has"):
-        wait_for_quorum_without(first, "server-10.0.0.1", others, lambda _text: None)
+    with pytest.raises(NodeError, match="not restarted: no server's API can say which members etcd has"):
+        wait_for_quorum_without(first, "server-10.0.0.1", others, [], lambda _text: None)
 
 
 def test_a_cluster_that_the_state_knows_a_member_of_has_begun() -> None:

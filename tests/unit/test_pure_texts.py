@@ -250,6 +250,22 @@ def test_another_user_is_granted_before_the_former_goes_and_new_addresses_in_pla
     assert (provider.diff("id", former, known).changes, provider.diff("id", former, known).replaces) == (True, [])
 
 
+def test_a_user_made_anew_under_its_name_gets_its_rights_again() -> None:
+    known = {"engine": "pg", "database_host": "h", "database_port": 1, "database": "k3s", "user": "u", "password": "a"}
+    found = DatastoreGrantsProvider().diff("id", known, {**known, "password": "b"})
+    assert (found.changes, found.replaces) == (True, [])
+
+
+def test_a_cluster_of_an_earlier_program_is_not_rotated_before_its_tables_are_handed_over() -> None:
+    former, news = {"user": "old"}, {"engine": "pg", "user": "old"}
+    provider = DatastoreGrantsProvider()
+    assert provider.check(former, news).failures == []
+    (refused,) = provider.check(former, {**news, "user": "old_2"}).failures
+    assert "datastorePasswordVersion: the cluster was made by an earlier version of this program" in refused.reason
+    assert provider.check({**former, "engine": "pg"}, {**news, "user": "old_2"}).failures == []
+    assert provider.check({}, {**news, "user": "old_2"}).failures == []
+
+
 def test_hosts_keeps_what_was_there_and_replaces_only_its_own_part() -> None:
     first = with_servers("127.0.0.1 localhost\n", "k3s-api.internal", ["10.0.0.2", "10.0.0.3"])
     assert first.startswith("127.0.0.1 localhost\n")

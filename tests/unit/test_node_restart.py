@@ -1,0 +1,104 @@
+"""A node whose run ended between a change and the restart that it takes: the next run restarts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k3s_cluster.k3s_config import CONFIG_PATH
+from k3s_cluster.over_ssh import k3s_service, node, scheduling
+from k3s_cluster.over_ssh.connection import NodeError
+
+
+class Machine:
+    """A droplet's files, and what its K3s read of them when it was started last."""
+
+    def __init__(self) -> None:
+        self.files = {CONFIG_PATH: "old"}
+        self.read_at_start = dict(self.files)
+        self.restarts = 0
+        self.breaks = False
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read_file(self, path: str) -> str | None:
+        return self.files.get(path)
+
+    def write_file(self, path: str, text: str, mode: str = "0600") -> bool:
+        changed = self.files.get(path) != text
+        self.files[path] = text
+        return changed
+
+    def attempt(self, *command: str, stdin: str = "", timeout: float = 60) -> tuple[int, str, str]:
+        if command[:2] == ("test", "-e"):
+            return int(command[2] not in self.files), "", ""
+        return 0, "k3s version v1.34.2+k3s1 (x)", ""
+
+    def run(self, *command: str, stdin: str = "", timeout: float = 60) -> str:
+        if command[:2] == ("rm", "-f"):
+            self.files.pop(command[2], None)
+        if command[:2] == ("systemctl", "restart"):
+            if self.breaks:
+                raise NodeError("the connection broke")
+            self.restarts += 1
+            self.read_at_start = dict(self.files)
+        return "ActiveState=active\nNRestarts=0\nJob=\n" if command[:2] == ("systemctl", "show") else ""
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr(node, "connect", lambda *_: machine)
+    monkeypatch.setattr(node, "wait_for_first_boot", lambda *_: None)
+    monkeypatch.setattr(node, "progress_of", lambda _urn: lambda _text: None)
+    monkeypatch.setattr(k3s_service, "wait_until_ready", lambda *_: None)
+    for step in ("mark", "uncordon"):
+        monkeypatch.setattr(scheduling, step, lambda *_: None)
+    monkeypatch.setattr(node.reboot, "required_for", lambda _node: None)
+    return machine
+
+
+def told(config: str) -> dict[str, Any]:
+    return {
+        **{"urn": "u", "role": "server", "name": "server-0", "droplet_id": "7", "host": "203.0.113.5", "host_key": ""},
+        **{"private_key": "", "node_password": "p", "k3s_version": "v1.34.2+k3s1", "config": config, "files": {}},
+        **{"datastore_ca": None, "labels": {}, "taints": [], "api_name": "k3s-api.internal", "server_addresses": []},
+        **{"peers": [], "drain_timeout": 10, "at_a_time": 1, "health_check": None, "etcd_member": False},
+    }
+
+
+def bring_to(config: str) -> None:
+    node.NodeProvider().update("server-0", told("old"), told(config))
+
+
+def test_what_is_as_it_should_be_is_not_restarted(machine: Machine) -> None:
+    bring_to("old")
+    assert machine.restarts == 0
+
+
+def test_a_change_is_one_restart(machine: Machine) -> None:
+    bring_to("new")
+    bring_to("new")
+    assert machine.restarts == 1
+    assert machine.read_at_start[CONFIG_PATH] == "new"
+
+
+def test_a_restart_that_a_run_did_not_come_to_is_done_by_the_next(machine: Machine) -> None:
+    machine.breaks = True
+    with pytest.raises(NodeError, match="the connection broke"):
+        bring_to("new")
+    machine.breaks = False
+    # A refresh in between reads files that are right, and must not take the node for one that is.
+    assert machine.files[CONFIG_PATH] == "new"
+    assert node.NodeProvider().read("server-0", told("old")).outs["ready"] is False
+    bring_to("new")
+    assert machine.restarts == 1
+    assert machine.read_at_start[CONFIG_PATH] == "new"
+    assert node.NodeProvider().read("server-0", told("new")).outs["ready"] is True
+    bring_to("new")
+    assert machine.restarts == 1
