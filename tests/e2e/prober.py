@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ def main(kubeconfig: Path) -> None:
         failure = None
         try:
             opener.open(url, timeout=TIMEOUT_SECONDS).close()
+        except urllib.error.HTTPError as error:
+            failure = f"{at} {error}: {error.read().decode(errors='replace')[:500]}"
         except OSError as error:
             failure = f"{at} {error}"
         with lock:
