@@ -93,7 +93,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def up_with_log(stack: Stack) -> tuple[str, str]:
-    """`pulumi up` at its most talkative: what it shows and what it logs, apart, or their lines would break each other."""
+    """`pulumi up` at its most talkative: what it shows and what it logs, which on one pipe would break each other."""
     done = subprocess.run(
         [LOCAL, "pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "-v=9", "--logtostderr"],
         cwd=CHECKOUT,
