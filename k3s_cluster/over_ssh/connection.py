@@ -10,9 +10,9 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import paramiko
 
@@ -119,6 +119,11 @@ class Connection:
             ours.close()
             channel.close()
             pump.join(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+def target_of(props: Mapping[str, Any], host: Mapping[str, Any]) -> SshTarget:
+    """`host`, which has `host` and `host_key`, by the stack's key, which is in a node's `props`."""
+    return SshTarget(host=host["host"], host_key=host["host_key"], private_key=props["private_key"])
 
 
 def connect(target: SshTarget, progress: Progress, deadline_seconds: float = SSH_DEADLINE_SECONDS) -> Connection:

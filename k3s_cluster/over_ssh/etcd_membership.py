@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from k3s_cluster.over_ssh import embedded_etcd, k3s_service, scheduling
-from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.progress import Progress
 
 
@@ -22,7 +22,7 @@ def peers(props: dict[str, Any], stack: ExitStack, node: Connection, progress: P
     found: list[Connection | None] = []
     for peer in props["peers"]:
         try:
-            found.append(stack.enter_context(connect(_target(props, peer), progress, OTHER_SERVER_SECONDS)))
+            found.append(stack.enter_context(connect(target_of(props, peer), progress, OTHER_SERVER_SECONDS)))
         except NodeError:
             found.append(None)
     if _membership(props, node, found) is None:
@@ -30,7 +30,7 @@ def peers(props: dict[str, Any], stack: ExitStack, node: Connection, progress: P
             if found[index] is None:
                 progress(f"waiting for {peer['host']}, which may have the cluster's data")
                 try:
-                    found[index] = stack.enter_context(connect(_target(props, peer), progress))
+                    found[index] = stack.enter_context(connect(target_of(props, peer), progress))
                 except NodeError as error:
                     raise NodeError(
                         f"{props['name']} was not started: no server that answers has data of etcd, and {peer['host']} "
@@ -88,7 +88,3 @@ def keep_quorum(props: dict[str, Any], node: Connection, others: list[Connection
 def _membership(props: dict[str, Any], node: Connection, others: list[Connection | None]) -> str | None:
     data = [None if peer is None else embedded_etcd.has_data(peer) for peer in others]
     return embedded_etcd.membership(embedded_etcd.has_data(node), data, props["api_name"])
-
-
-def _target(props: dict[str, Any], peer: dict[str, Any]) -> SshTarget:
-    return SshTarget(host=peer["host"], host_key=peer["host_key"], private_key=props["private_key"])

@@ -23,7 +23,7 @@ from k3s_cluster.over_ssh import (
     rotation,
     scheduling,
 )
-from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
 
@@ -112,10 +112,6 @@ class NodeProvider(ResourceProvider):
             _remove_from_cluster(props)
 
 
-def _target(props: dict[str, Any], host: dict[str, Any]) -> SshTarget:
-    return SshTarget(host=host["host"], host_key=host["host_key"], private_key=props["private_key"])
-
-
 def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
     """Bring the node to `props`: what is already so is left alone, so a second run is quick and safe.
 
@@ -125,7 +121,7 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
     role: Role = props["role"]
     began = time.monotonic()
     with ExitStack() as stack:
-        node = stack.enter_context(connect(_target(props, props), progress))
+        node = stack.enter_context(connect(target_of(props, props), progress))
         wait_for_first_boot(node, progress)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
@@ -204,7 +200,7 @@ def _observe(props: dict[str, Any]) -> dict[str, Any]:
     """What is found on the node: the version, the configuration, and whether K3s runs."""
     progress = progress_of(props["urn"])
     try:
-        with connect(_target(props, props), progress, OTHER_SERVER_SECONDS) as node:
+        with connect(target_of(props, props), progress, OTHER_SERVER_SECONDS) as node:
             if (packages := reboot.required_for(node)) is not None:
                 tell(props["urn"], reboot.notice(props["name"], packages))
             return {
@@ -226,7 +222,7 @@ def _remove_from_cluster(props: dict[str, Any]) -> None:
     with ExitStack() as stack:
         try:
             node: Connection | None = stack.enter_context(
-                connect(_target(props, props), progress, OTHER_SERVER_SECONDS)
+                connect(target_of(props, props), progress, OTHER_SERVER_SECONDS)
             )
         except NodeError:
             node = None
@@ -270,7 +266,7 @@ def _any_server(props: dict[str, Any], progress: Progress) -> Connection:
     problems = []
     for peer in props["peers"]:
         try:
-            server = connect(_target(props, peer), progress, OTHER_SERVER_SECONDS)
+            server = connect(target_of(props, peer), progress, OTHER_SERVER_SECONDS)
         except NodeError as error:
             problems.append(str(error))
             continue

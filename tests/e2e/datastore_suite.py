@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.e2e.datastore_login import attempt, from_droplet, login_of
 from tests.e2e.prober import probing
-from tests.e2e.stack import LOCAL_CLOUD, Stack, open_to_outsider, rented_with_prefix, run, wait_for
+from tests.e2e.stack import LOCAL_CLOUD, Stack, database_id, open_to_outsider, rented_with_prefix, run, wait_for
 
 INTERVAL, UNHEALTHY = 3, 2
 #: A request that is under way when a server dies waits for a connection that never comes; HAProxy gives it 3 s.
@@ -49,6 +49,11 @@ def change(stack: Stack, **settings: Any) -> str:
     stack.config |= settings
     stack.configure()
     return stack.up().stdout
+
+
+def asked(stack: Stack, database: str, query: str) -> list[str]:
+    """The lines of an answer to the superuser, whom only this machine can be."""
+    return run(LOCAL_CLOUD, "sql", "--cluster", database_id(stack), database, query).stdout.splitlines()
 
 
 def api_address(stack: Stack) -> str:
@@ -167,6 +172,14 @@ class PasswordRotation:
         assert probes.asked > 50
         assert probes.failed == []
         stack.preview("--refresh", "--expect-no-changes")
+
+
+class SqlLife(Life):
+    """The same, of an engine that keeps kine's table in a managed database."""
+
+    def stored(self, stack: Stack, key: str) -> int:
+        (count,) = asked(stack, "k3s", f"SELECT count(*) FROM kine WHERE name = '{key}'")
+        return int(count)
 
 
 class End:

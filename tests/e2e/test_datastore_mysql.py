@@ -9,8 +9,8 @@ import pytest
 
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import another_authority, attempt, from_droplet, login_of, refuses_another_authority
-from tests.e2e.datastore_suite import End, Life, PasswordRotation, highly_available
-from tests.e2e.stack import LOCAL_CLOUD, Stack, database_id, run
+from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, highly_available
+from tests.e2e.stack import Stack
 
 NAME = "e2e-my"
 
@@ -20,15 +20,8 @@ def stack() -> Iterator[Stack]:
     yield from brought_up(highly_available(NAME, "10.65.0.0/24", datastoreEngine="mysql"))
 
 
-def asked(stack: Stack, database: str, query: str) -> list[str]:
-    """The lines of an answer to the superuser, whom only this machine can be."""
-    return run(LOCAL_CLOUD, "sql", "--cluster", database_id(stack), database, query).stdout.splitlines()
-
-
-class TestLife(Life):
-    def stored(self, stack: Stack, key: str) -> int:
-        (count,) = asked(stack, "k3s", f"SELECT count(*) FROM kine WHERE name = '{key}'")
-        return int(count)
+class TestLife(SqlLife):
+    pass
 
 
 def test_only_servers_get_in_and_only_with_tls_that_they_verify(stack: Stack, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.over_ssh.datastore_grants import OWNER, grants
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import CA, attempt, from_droplet, login_of
-from tests.e2e.datastore_suite import End, Life, PasswordRotation, change, highly_available
+from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, change, highly_available
 from tests.e2e.stack import LOCAL_CLOUD, Stack, api, database_id, run
 
 #: Longer than kine needs to make its table, or to be refused, in seconds; a kine that could serves until then.
@@ -23,15 +23,8 @@ def stack() -> Iterator[Stack]:
     yield from brought_up(highly_available("e2e-pg", "10.30.0.0/24", datastoreEngine="pg", datastoreVersion="16"))
 
 
-def asked(stack: Stack, database: str, query: str) -> list[str]:
-    """The lines of an answer to the superuser, whom only this machine can be."""
-    return run(LOCAL_CLOUD, "sql", "--cluster", database_id(stack), database, query).stdout.splitlines()
-
-
-class TestLife(Life):
-    def stored(self, stack: Stack, key: str) -> int:
-        (count,) = asked(stack, "k3s", f"SELECT count(*) FROM kine WHERE name = '{key}'")
-        return int(count)
+class TestLife(SqlLife):
+    pass
 
 
 def kine(server: str, login: dict[str, Any]) -> str:
