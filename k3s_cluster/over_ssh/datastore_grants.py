@@ -9,13 +9,14 @@ database. The administrator's password stays on this side of the tunnel.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
+import pymysql
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Engine, Login, run_statements
 from k3s_cluster.over_ssh.progress import own_urn, progress_of
 
@@ -24,6 +25,8 @@ DATABASE_DEADLINE_SECONDS = 120
 RETRY_SECONDS = 2
 #: Owns K3s's tables in Postgres, so that one login can take over from another.
 OWNER = "k3s_owner"
+#: MySQL's ER_SPECIFIC_ACCESS_DENIED_ERROR: says a user who has given up the right to give up rights.
+HAS_GIVEN_UP = 1227
 #: A user of the same name with another password was made anew, and has no rights yet, or in MySQL all of them.
 _WHERE = ("engine", "database_host", "database_port", "database", "user", "password")
 _SECRETS = ["private_key", "administrator_password", "password"]
@@ -49,10 +52,14 @@ class DatastoreGrantsArgs:
 
 @dataclass(frozen=True)
 class Statements:
-    """What the administrator says, and then the user; both may be said again."""
+    """What the administrator says, and then the user; both may be said again.
+
+    `gives_up` is what a user says before, who has still all the rights that it was made with.
+    """
 
     administrator: tuple[str, ...]
-    user: tuple[str, ...]
+    user: tuple[str, ...] = ()
+    gives_up: tuple[str, ...] = ()
 
 
 def grants(engine: Engine, database: str, user: str) -> Statements:
@@ -64,12 +71,11 @@ def grants(engine: Engine, database: str, user: str) -> Statements:
     """
     if engine == "mysql":
         name, account = database.replace("`", "``").replace("_", r"\_"), f"{_literal(user)}@'%'"
+        # The administrator, who may not write to `mysql` and `sys` on DigitalOcean, takes nothing from a user without
+        # that restriction (dev.mysql.com/doc/refman/8.0/en/partial-revokes.html).
         return Statements(
-            (
-                f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {account}",
-                f"GRANT ALL PRIVILEGES ON `{name}`.* TO {account}",
-            ),
-            (),
+            administrator=(f"GRANT ALL PRIVILEGES ON `{name}`.* TO {account}",),
+            gives_up=("REVOKE ALL PRIVILEGES, GRANT OPTION FROM CURRENT_USER()",),
         )
     login, owner = _identifier(user), _identifier(OWNER)
     is_there = f"EXISTS (SELECT FROM pg_roles WHERE rolname = {_literal(OWNER)})"
@@ -136,11 +142,10 @@ def _grant(props: dict[str, Any]) -> None:
     said = grants(engine, props["database"], props["user"])
     deadline = time.monotonic() + DATABASE_DEADLINE_SECONDS
     while True:
-        with connect(_target(props), progress) as server:
+        with connect(target_of(props, props), progress) as server:
             progress("waiting for the database")
             try:
-                run_statements(server, _administrator(props, engine), said.administrator)
-                run_statements(server, _login(props, engine, props["user"], props["password"]), said.user)
+                _say(server, props, engine, said)
                 return
             except (NodeError, OSError, *DATABASE_ERRORS) as error:
                 if time.monotonic() >= deadline:
@@ -148,12 +153,17 @@ def _grant(props: dict[str, Any]) -> None:
         time.sleep(RETRY_SECONDS)
 
 
-def _target(props: dict[str, Any]) -> SshTarget:
-    return SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
-
-
-def _administrator(props: dict[str, Any], engine: Engine) -> Login:
-    return _login(props, engine, props["administrator"], props["administrator_password"])
+def _say(server: Connection, props: dict[str, Any], engine: Engine, said: Statements) -> None:
+    administrator = _login(props, engine, props["administrator"], props["administrator_password"])
+    user = _login(props, engine, props["user"], props["password"])
+    try:
+        # It may have been interrupted here, and then has no database to begin with.
+        run_statements(server, replace(user, database=""), said.gives_up)
+    except pymysql.Error as error:
+        if error.args[:1] != (HAS_GIVEN_UP,):
+            raise
+    run_statements(server, administrator, said.administrator)
+    run_statements(server, user, said.user)
 
 
 def _login(props: dict[str, Any], engine: Engine, user: str, password: str) -> Login:

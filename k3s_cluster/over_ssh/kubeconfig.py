@@ -22,7 +22,7 @@ from k3s_cluster.k3s_config import API_PORT
 from k3s_cluster.kubeconfig import KubeconfigError, rewrite
 from k3s_cluster.kubeconfig_file import write_private
 from k3s_cluster.over_ssh import roll
-from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.connection import NodeError, connect, target_of
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
 
 #: docs.k3s.io/cluster-access.
@@ -87,7 +87,7 @@ class KubeconfigProvider(ResourceProvider):
 
 def _fetch(props: dict[str, Any]) -> dict[str, Any]:
     progress = progress_of(props["urn"])
-    target = SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
+    target = target_of(props, props)
     with connect(target, progress) as server:
         remote = server.run("cat", REMOTE_PATH)
     kubeconfig = rewrite(remote, f"https://{props['api_address']}:{API_PORT}", props["context"])

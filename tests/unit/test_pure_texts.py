@@ -14,7 +14,7 @@ from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.k3s_config import NodeAddresses, NodeMarks, Tokens, agent_config, server_config
 from k3s_cluster.kubeconfig import rewrite
 from k3s_cluster.over_ssh import reboot
-from k3s_cluster.over_ssh.datastore_grants import DatastoreGrantsProvider, Statements, grants
+from k3s_cluster.over_ssh.datastore_grants import DatastoreGrantsProvider, grants
 from k3s_cluster.over_ssh.hosts_file import with_servers
 from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
 from tests.unit.k3s_kubeconfig import K3S_YAML
@@ -230,13 +230,7 @@ def test_grants_quote_what_they_name() -> None:
     postgres = grants("pg", "k3s", "k3s\"x'")
     assert 'GRANT "k3s_owner" TO "k3s""x\'"' in postgres.administrator
     assert postgres.user[-1] == 'ALTER ROLE "k3s""x\'" SET role = \'k3s_owner\''
-    assert grants("mysql", "k`s_1", "k3s'x") == Statements(
-        (
-            "REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'k3s''x'@'%'",
-            r"GRANT ALL PRIVILEGES ON `k``s\_1`.* TO 'k3s''x'@'%'",
-        ),
-        (),
-    )
+    assert grants("mysql", "k`s_1", "k3s'x").administrator == (r"GRANT ALL PRIVILEGES ON `k``s\_1`.* TO 'k3s''x'@'%'",)
 
 
 def test_another_user_is_granted_before_the_former_goes_and_new_addresses_in_place() -> None:
