@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _fault(options)
             case "durations":
                 _durations(options.profile)
+            case "backup":
+                _back_up(options.database)
             case "publish":
                 publish(daemon.DOWNLOADS, options.versions)
             case "sql":
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs, and the memory it uses")
     durations = commands.add_parser("durations", help="how long creating things takes")
     durations.add_argument("profile", choices=("fast", "realistic"))
+    backup = commands.add_parser("backup", help="back a database cluster up now, not only once a day")
+    backup.add_argument("database", help="name or id")
     shell = commands.add_parser("shell", help="a root shell in a machine, without SSH")
     shell.add_argument("droplet", help="name or id")
     shell.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="run this instead of a shell")
@@ -194,6 +198,12 @@ def _durations(profile: str) -> None:
     if lifecycle.is_up():
         control.call("PUT", "durations", {"profile": profile})
     print(f"durations: {profile}")
+
+
+def _back_up(database: str) -> None:
+    from local_cloud import control
+
+    print(control.call("POST", "backups", {"database": database})["backup"]["created_at"])
 
 
 def _shell(spec: DropletSpec, words: list[str]) -> None:

@@ -43,8 +43,19 @@ class DatabaseUserSpec:
 
 
 @dataclass(frozen=True)
+class DatabaseCopy:
+    """The backup that a database is made of: the cluster it is of, and its name."""
+
+    database_id: str
+    backup: str
+
+
+@dataclass(frozen=True)
 class DatabaseSpec:
-    """A managed database. `users` holds the administrator (`doadmin`) first; databases belong to it."""
+    """A managed database. `users` holds the administrator (`doadmin`) first; databases belong to it.
+
+    `copy` is what it begins with, None for an empty one.
+    """
 
     id: str
     name: str
@@ -59,6 +70,7 @@ class DatabaseSpec:
     max_connections: int
     users: tuple[DatabaseUserSpec, ...]
     databases: tuple[str, ...]
+    copy: DatabaseCopy | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +164,13 @@ class MachineRoom(Protocol):
     def ensure_database(self, spec: DatabaseSpec) -> DatabaseFacts:
         """Make it, start it, and bring users, passwords and databases to what `spec` says (what it lacks goes)."""
 
-    def destroy_database(self, database_id: str) -> None: ...
+    def back_up_database(self, database_id: str, backup: str) -> int:
+        """Keep the whole cluster as it is now under the name `backup`, while it serves; the bytes that takes."""
+
+    def drop_database_backup(self, database_id: str, backup: str) -> None: ...
+
+    def destroy_database(self, database_id: str) -> None:
+        """Its backups go with it."""
 
     def ensure_load_balancer(self, spec: LoadBalancerSpec) -> None:
         """Make it or change it, without dropping the connections it carries."""

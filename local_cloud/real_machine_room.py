@@ -81,6 +81,14 @@ class RealMachineRoom:
         self.serve_names()
         return facts
 
+    def back_up_database(self, database_id: str, backup: str) -> int:
+        with self._locks[database_id]:
+            return cluster(database_id).back_up(backup)
+
+    def drop_database_backup(self, database_id: str, backup: str) -> None:
+        with self._locks[database_id]:
+            cluster(database_id).drop_backup(backup)
+
     def destroy_database(self, database_id: str) -> None:
         with self._locks[database_id]:
             gone = database_addresses(database_id)

@@ -52,6 +52,19 @@ def wait_until_idle() -> Response:
     return answer({"idle": the_cloud().work.idle(min(timeout, 600.0))})
 
 
+@routes.post("/backups")
+def back_up_database() -> Response:
+    """Back the cluster called `database`, by name or id, up now: a customer waits for the daily one."""
+    cloud, wanted = the_cloud(), Body.of_request().required_text("database")
+    found = next((each for each in cloud.store.databases if wanted in (each.id, each.name)), None)
+    if found is None:
+        raise ApiError(404, "not_found", f"there is no database cluster {wanted}")
+    problem = cloud.work.back_up_database(found.id).result()
+    if problem:
+        raise ApiError(500, "server_error", problem)
+    return answer({"backup": {"created_at": found.backups[-1].created_at}}, 201)
+
+
 @routes.put("/tokens")
 def set_token() -> Response:
     """Let `token` in, to do what `scopes` say: read, or read and write. Without scopes it is not let in any more."""

@@ -43,6 +43,12 @@ class NoMachines:
     def ensure_database(self, spec: DatabaseSpec) -> DatabaseFacts:  # noqa: ARG002
         return DatabaseFacts(ca_pem=NO_CA)
 
+    def back_up_database(self, database_id: str, backup: str) -> int:  # noqa: ARG002
+        return 32 * 1024 * 1024
+
+    def drop_database_backup(self, database_id: str, backup: str) -> None:
+        pass
+
     def destroy_database(self, database_id: str) -> None:
         pass
 

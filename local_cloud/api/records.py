@@ -164,7 +164,20 @@ class DatabaseRule:
 
 
 @dataclass
+class DatabaseBackup:
+    """`id` names it in the machine room. `users` and `databases` are those that there were."""
+
+    id: str
+    created_at: str
+    size_bytes: int
+    users: list[DatabaseUser]
+    databases: list[str]
+
+
+@dataclass
 class Database:
+    """`copied_from` and `copied_backup` are the ids of the cluster and the backup that it was made of, or empty."""
+
     id: str
     name: str
     engine: Literal["pg", "mysql"]
@@ -188,6 +201,9 @@ class Database:
     maintenance_hour: str
     ca_pem: str = ""
     status: Literal["creating", "online", "resizing", "migrating"] = "creating"
+    backups: list[DatabaseBackup] = field(default_factory=list)
+    copied_from: str = ""
+    copied_backup: str = ""
 
 
 @dataclass

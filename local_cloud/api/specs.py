@@ -45,6 +45,7 @@ def database_spec(database: Database, vpc: Vpc) -> machine_room.DatabaseSpec:
         max_connections=max_connections(database.engine, database.size),
         users=tuple(machine_room.DatabaseUserSpec(user.name, user.password) for user in database.users),
         databases=tuple(database.databases),
+        copy=machine_room.DatabaseCopy(database.copied_from, database.copied_backup) if database.copied_from else None,
     )
 
 

@@ -11,15 +11,26 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from copy import deepcopy
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
 
+from local_cloud.api import backups
 from local_cloud.api.durations import Durations
 from local_cloud.api.network_rules import network_rules
-from local_cloud.api.records import Action, Database, Departure, Droplet, LoadBalancer, ReleasedAddress, Vpc
+from local_cloud.api.records import (
+    Action,
+    Database,
+    DatabaseBackup,
+    Departure,
+    Droplet,
+    LoadBalancer,
+    ReleasedAddress,
+    Vpc,
+)
 from local_cloud.api.specs import database_spec, droplet_spec, load_balancer_spec
-from local_cloud.api.store import Store, now
+from local_cloud.api.store import Store, new_uuid, now
 from local_cloud.catalogue.sizes import SIZES
 from local_cloud.machine_room import MachineRoom, MachineRoomError, NetworkRules
 
@@ -65,6 +76,10 @@ class Work:
         """Bring users, databases, size and version to what the record says; `undo` the record where that fails."""
         return self._hand_over(f"change database {database_id}", lambda: self._change_database(database_id, undo))
 
+    def back_up_database(self, database_id: str) -> Outcome:
+        """Make a backup, and let go of those that are too old."""
+        return self._hand_over(f"back up database {database_id}", lambda: self._back_up_database(database_id))
+
     def create_load_balancer(self, balancer_id: str) -> Outcome:
         return self._hand_over(f"create load balancer {balancer_id}", lambda: self._create_load_balancer(balancer_id))
 
@@ -98,6 +113,7 @@ class Work:
             for balancer in store.load_balancers:
                 self.create_load_balancer(balancer.id)
             self.settle()
+        threading.Thread(target=self._back_up_daily, name="backups", daemon=True).start()
 
     def idle(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until nothing is under way; says whether that came about."""
@@ -269,6 +285,36 @@ class Work:
                 undo()
         self._set_online(database_id)
         return problem
+
+    def _back_up_daily(self) -> None:
+        while not self._stopping.wait(backups.LOOK_SECONDS):
+            with self._store.held() as store:
+                due = [each.id for each in store.databases if each.status == "online" and backups.is_due(each, now())]
+            for database_id in due:
+                self.back_up_database(database_id)
+
+    def _back_up_database(self, database_id: str) -> str | None:
+        with self._turn(f"database:{database_id}"):
+            with self._store.held() as store:
+                database = store.databases.get(database_id)
+                if database is None:
+                    return None
+                users, databases = deepcopy(database.users), list(database.databases)
+            backup = new_uuid()
+            try:
+                size = self._room.back_up_database(database_id, backup)
+            except MachineRoomError as error:
+                return str(error)
+            with self._store.held() as store:
+                database = store.databases.get(database_id)
+                if database is None:
+                    return None
+                kept, gone = backups.kept(database.backups, now())
+                database.backups = [*kept, DatabaseBackup(backup, now(), size, users, databases)]
+                store.databases.save(database)
+            for old in gone:
+                self._room.drop_database_backup(database_id, old.id)
+        return None
 
     def _set_online(self, database_id: str) -> None:
         with self._store.held() as store:

@@ -47,6 +47,11 @@ class Cluster(ABC):
         return self.folder / "home"
 
     @property
+    def backups(self) -> Path:
+        """A folder for each backup, which holds what `data` held; the server's user can write there."""
+        return self.home / "backups"
+
+    @property
     def namespace(self) -> str:
         return paths.namespace(f"db-{self.id[:8]}")
 
@@ -96,8 +101,26 @@ class Cluster(ABC):
         """Stop the server in order; connections are closed."""
         processes.stop(self.pid_file, first=self.stop_signal, grace_seconds=10)
 
+    def back_up(self, name: str) -> int:
+        """Keep all data as they are now, under `name`, while the server serves; the bytes that takes."""
+        self.backups.mkdir(exist_ok=True)
+        shutil.chown(self.backups, self.user)
+        unfinished, finished = self.backups / f"{name}.unfinished", self.backups / name
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            self._copy_data(unfinished)
+        except (MachineRoomError, OSError) as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise MachineRoomError(f"database {self.id} could not be backed up: {error}") from error
+        unfinished.rename(finished)
+        return sum(file.stat().st_size for file in finished.rglob("*") if file.is_file())
+
+    def drop_backup(self, name: str) -> None:
+        """Remove one; one that is gone is no error."""
+        shutil.rmtree(self.backups / name, ignore_errors=True)
+
     def destroy(self) -> None:
-        """Remove it and its data at once; one that is gone is no error."""
+        """Remove it, its data and its backups at once; one that is gone is no error."""
         processes.stop(self.pid_file, first=self.end_signal, grace_seconds=5)
         namespaces.remove(self.namespace)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -115,6 +138,10 @@ class Cluster(ABC):
         """The command that makes an empty cluster in `folder`, as the server sees it."""
 
     @abstractmethod
+    def _copy_data(self, folder: Path) -> None:
+        """Copy the data of the running server to `folder`, as of one moment."""
+
+    @abstractmethod
     def _configure(self, spec: DatabaseSpec) -> None:
         """Write the server's settings."""
 
@@ -130,7 +157,11 @@ class Cluster(ABC):
         owner = pwd.getpwnam(self.user)
         for path in (self.home, *self.home.iterdir()):
             os.chown(path, owner.pw_uid, owner.pw_gid)
-        run(self._in_its_place(self._make_data(self.seen_as / "data.unfinished")), timeout_seconds=120)
+        if spec.copy is None:
+            run(self._in_its_place(self._make_data(self.seen_as / "data.unfinished")), timeout_seconds=120)
+        else:
+            backup = type(self)(spec.copy.database_id).backups / spec.copy.backup
+            run(["cp", "--archive", "--reflink=auto", backup, self.home / "data.unfinished"], timeout_seconds=120)
         (self.home / "data.unfinished").rename(self.home / "data")
 
     def _in_its_place(self, command: Sequence[str], *, user: str | None = None) -> list[str]:

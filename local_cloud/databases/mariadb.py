@@ -8,7 +8,9 @@ own databases, either, as DigitalOcean does.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from local_cloud.commands import run
 from local_cloud.databases.cluster import Cluster
 from local_cloud.databases.postgresql import literal
 from local_cloud.machine_room import DatabaseSpec, MachineRoomError
+from local_cloud.processes import read_pid_file
 
 #: In a mount namespace of its own; Debian's mariadb-server-core brings neither a folder nor a user.
 SEEN_AS = Path("/srv")
@@ -41,6 +44,17 @@ class MariadbCluster(Cluster):
             *(_program("mariadb-install-db"), "--no-defaults", f"--datadir={folder}", "--skip-test-db"),
             *("--auth-root-authentication-method=socket", "--skip-name-resolve"),
         )
+
+    def _copy_data(self, folder: Path) -> None:
+        """As after a power cut at that moment, which MariaDB recovers from; it stands still for it, well under 1 s."""
+        running = read_pid_file(self.pid_file)
+        if running is None:
+            raise MachineRoomError("it does not run")
+        os.kill(running.pid, signal.SIGSTOP)
+        try:
+            run(["cp", "--archive", "--reflink=auto", self.home / "data", folder])
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
 
     def _configure(self, spec: DatabaseSpec) -> None:
         (self.home / "server.cnf").write_text(server_settings(spec))

@@ -38,6 +38,12 @@ class PostgresqlCluster(Cluster):
             *("--auth=peer", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
         )
 
+    def _copy_data(self, folder: Path) -> None:
+        place = SEEN_AS / folder.relative_to(self.home)
+        copy = (str(binaries() / "pg_basebackup"), "--pgdata", str(place), "--checkpoint=fast", "--no-sync")
+        where = ("--host", str(SEEN_AS), "--port", self._port(), "--username=postgres")
+        run(self._in_its_place((*copy, *where)), timeout_seconds=300)
+
     def _configure(self, spec: DatabaseSpec) -> None:
         (self.home / "pg_hba.conf").write_text(HBA)
         (self.home / "data" / "postgresql.auto.conf").write_text(server_settings(spec))
@@ -94,7 +100,7 @@ class PostgresqlCluster(Cluster):
 
 #: Who may connect, and how: the superuser over the socket only; everybody else with TLS and a password.
 HBA = """\
-local   all  postgres                  peer
+local   all,replication  postgres      peer
 hostssl all  postgres  all             reject
 hostssl all  all       all             scram-sha-256
 """

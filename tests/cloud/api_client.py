@@ -76,6 +76,13 @@ class RecordingRoom(NoMachines):
         self.databases[spec.id] = spec
         return super().ensure_database(spec)
 
+    def back_up_database(self, database_id: str, backup: str) -> int:
+        self._called("back_up_database", (database_id, backup))
+        return super().back_up_database(database_id, backup)
+
+    def drop_database_backup(self, database_id: str, backup: str) -> None:
+        self._called("drop_database_backup", (database_id, backup))
+
     def destroy_database(self, database_id: str) -> None:
         self._called("destroy_database", database_id)
         self.databases.pop(database_id, None)

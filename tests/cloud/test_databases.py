@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from local_cloud.api.backups import is_due, kept
+from local_cloud.api.control import KEY_HEADER
 from local_cloud.api.no_machines import NO_CA
+from local_cloud.api.records import DatabaseBackup
 from local_cloud.catalogue.databases import max_connections
-from tests.cloud.api_client import Api, RecordingRoom
+from tests.cloud.api_client import CONTROL_KEY, Api, RecordingRoom
 
 REQUEST = {
     "name": "datastore",
@@ -189,6 +193,102 @@ def test_a_destroyed_cluster_frees_its_name(api: Api, room: RecordingRoom) -> No
     api.ok("DELETE", f"/v2/databases/{database['id']}")
     assert room.databases == {}
     api.database()
+
+
+def backed_up(api: Api, **changes: Any) -> Any:
+    """A cluster with a user and a database, its backup, and what came after that."""
+    database = api.database(name="old", **changes)
+    where = f"/v2/databases/{database['id']}"
+    user = api.ok("POST", f"{where}/users", {"name": "k3s_default_user"})["user"]
+    api.ok("POST", f"{where}/dbs", {"name": "k3s"})
+    api.control("POST", "/backups", {"database": "old"})
+    api.ok("POST", f"{where}/users/k3s_default_user/reset_auth", {})
+    api.ok("POST", f"{where}/users", {"name": "later"})
+    return {**database, "user": user}
+
+
+def test_backups_are_listed_with_their_time_and_size(api: Api) -> None:
+    database = backed_up(api)
+    listed = api.ok("GET", f"/v2/databases/{database['id']}/backups")
+    (backup,) = listed["backups"]
+    assert backup["created_at"] >= database["created_at"]
+    assert (backup["size_gigabytes"], backup["incremental"]) == (0.03355443, False)
+    assert listed["scheduled_backup_time"]["backup_interval_hours"] == 24
+
+
+def test_a_cluster_made_of_a_backup_has_the_users_and_databases_that_there_were(api: Api, room: RecordingRoom) -> None:
+    old = backed_up(api)
+    (backup,) = api.ok("GET", f"/v2/databases/{old['id']}/backups")["backups"]
+    new = api.database(
+        name="new",
+        size="db-s-2vcpu-4gb",
+        num_nodes=2,
+        backup_restore={"database_name": "old", "backup_created_at": backup["created_at"]},
+    )
+    assert new["db_names"] == ["defaultdb", "k3s"]
+    assert [each["name"] for each in new["users"]] == ["doadmin", "k3s_default_user"]
+    assert new["users"][1]["password"] == old["user"]["password"]
+    assert new["private_connection"]["host"] != old["private_connection"]["host"]
+    copy = room.databases[new["id"]].copy
+    assert copy is not None
+    assert ("back_up_database", (copy.database_id, copy.backup)) in room.calls
+    assert copy.database_id == old["id"]
+    # From then on each goes its own way.
+    api.ok("DELETE", f"/v2/databases/{new['id']}/users/k3s_default_user")
+    api.ok("GET", f"/v2/databases/{old['id']}/users/k3s_default_user")
+
+
+def test_without_a_time_it_is_the_last_backup(api: Api, room: RecordingRoom) -> None:
+    backed_up(api)
+    api.control("POST", "/backups", {"database": "old"})
+    new = api.database(name="new", backup_restore={"database_name": "old"})
+    assert [each["name"] for each in new["users"]] == ["doadmin", "k3s_default_user", "later"]
+    copy = room.databases[new["id"]].copy
+    assert copy is not None
+    assert copy.backup == [subject for call, subject in room.calls if call == "back_up_database"][-1][1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("status", "change", "message"),
+    [
+        (404, {"backup_restore": {"database_name": "older"}}, "cluster older not found"),
+        (422, {"engine": "mysql", "version": "8"}, "a backup of pg 17 can not become mysql 8"),
+        (422, {"version": "18"}, "a backup of pg 17 can not become pg 18"),
+        (422, {"size": "db-s-1vcpu-1gb"}, "smaller than that of the backup's cluster, db-s-1vcpu-2gb"),
+        (
+            422,
+            {"backup_restore": {"database_name": "old", "backup_created_at": "2019-01-31T19:25:22Z"}},
+            "cluster old has no backup of 2019-01-31T19:25:22Z",
+        ),
+        (422, {"backup_restore": {"database_name": "old", "backup_created_at": "yesterday"}}, "is no time such as"),
+        (422, {"backup_restore": {"database_name": "young"}}, "cluster young has no backup yet"),
+        (422, {"backup_restore": {}}, "backup_restore.database_name is missing"),
+    ],
+)
+def test_a_copy_that_cannot_be_is_refused(api: Api, status: int, change: dict[str, Any], message: str) -> None:
+    backed_up(api, size="db-s-1vcpu-2gb")
+    api.database(name="young")
+    asked = {**REQUEST, "name": "new", "size": "db-s-1vcpu-2gb", "backup_restore": {"database_name": "old"}, **change}
+    assert message in api.refused(status, "POST", "/v2/databases", asked)
+    assert len(api.ok("GET", "/v2/databases")["databases"]) == 2
+
+
+def test_a_backup_that_could_not_be_made_is_not_listed(api: Api, room: RecordingRoom) -> None:
+    database = api.database(name="old")
+    room.failing.add("back_up_database")
+    refused = api.call("POST", "/_local/backups", {"database": "old"}, headers={KEY_HEADER: CONTROL_KEY})
+    assert refused.status_code == 500
+    assert api.ok("GET", f"/v2/databases/{database['id']}/backups")["backups"] == []
+
+
+def test_a_backup_is_due_once_a_day_and_stays_for_seven() -> None:
+    made = [DatabaseBackup(day, f"2026-01-0{day}T12:00:00Z", 1, [], []) for day in "123"]
+    database = SimpleNamespace(created_at="2026-01-01T11:00:00Z", backups=made)
+    assert not is_due(database, "2026-01-04T11:59:59Z")  # type: ignore[arg-type]
+    assert is_due(database, "2026-01-04T12:00:00Z")  # type: ignore[arg-type]
+    assert is_due(SimpleNamespace(created_at="2026-01-01T11:00:00Z", backups=[]), "2026-01-02T11:00:00Z")  # type: ignore[arg-type]
+    stay, go = kept(made, "2026-01-09T12:00:00Z")
+    assert ([each.id for each in stay], [each.id for each in go]) == (["2", "3"], ["1"])
 
 
 def test_connections_grow_with_memory() -> None:

@@ -332,6 +332,26 @@ def test_a_database_grows_in_place(digitalocean: Plugin) -> None:
     assert changed["password"] == state["password"]
 
 
+def test_a_database_is_made_of_a_backup_once(digitalocean: Plugin, cloud: CloudServer) -> None:
+    digitalocean.create("DatabaseCluster", **CLUSTER)
+    copy: dict[str, Any] = {**CLUSTER, "name": "copy"}
+    copy["backupRestore"] = {"databaseName": "store", "backupCreatedAt": "2026-01-01T00:00:00Z"}
+    with pytest.raises(grpc.RpcError, match="cluster store has no backup of 2026-01-01T00:00:00Z"):
+        digitalocean.create("DatabaseCluster", **copy)
+    cloud.control("POST", "/_local/backups", {"database": "store"})
+    copy["backupRestore"] = {"databaseName": "store"}
+    id_, state = digitalocean.create("DatabaseCluster", **copy)
+    asked = [each["request_body"] for each in cloud.exchanges() if each["path"] == "/v2/databases"]
+    assert asked[-1]["backup_restore"] == {"database_name": "store"}
+    # As the official plugin has it: another one, or none, is neither a new cluster nor a call.
+    for other in ({"databaseName": "another"}, None):
+        new = {key: value for key, value in {**copy, "backupRestore": other}.items() if value is not None}
+        assert digitalocean.diff("DatabaseCluster", id_, state, **new).replaces == []
+    before = len(cloud.exchanges())
+    assert digitalocean.update("DatabaseCluster", id_, state, **CLUSTER | {"name": "copy"})["host"] == state["host"]
+    assert [each["method"] for each in cloud.exchanges()[before:] if each["method"] != "GET"] == []
+
+
 def test_members_of_a_project_come_and_go(digitalocean: Plugin, cloud: CloudServer) -> None:
     project, project_state = digitalocean.create("Project", name="k3s-cluster")
     first = digitalocean.create("Droplet", **DROPLET)[1]["dropletUrn"]

@@ -1,7 +1,8 @@
 """Managed database clusters: https://docs.digitalocean.com/reference/api/digitalocean/#tag/Databases
 
 Clusters are made on one server: `num_nodes` above 1 is taken and reported, but no standby takes over here.
-Connection pools, engine settings, backups and engines other than PostgreSQL and MySQL are refused.
+Connection pools, engine settings and engines other than PostgreSQL and MySQL are refused. Backups are whole copies, one
+a day, and a cluster is made of one as it was: times between them (the control panel's "point in time") are refused.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import base64
 import re
 import secrets
 import string
+from copy import deepcopy
 from typing import Literal
 
 from flask import Blueprint, Response, request
 
+from local_cloud.api import backups
 from local_cloud.api.answers import (
     Json,
     answer,
@@ -32,7 +35,7 @@ from local_cloud.api.cloud import (
     the_cloud,
 )
 from local_cloud.api.network_rules import ipv4_network
-from local_cloud.api.records import Database, DatabaseRule, DatabaseUser, urn
+from local_cloud.api.records import Database, DatabaseBackup, DatabaseRule, DatabaseUser, urn
 from local_cloud.api.resources.projects import join, leave, project_for, project_id_of
 from local_cloud.api.resources.tags import NAME as TAG_NAME
 from local_cloud.api.resources.tags import ensure_tags
@@ -169,8 +172,7 @@ def create_database() -> Response:
     region = body.required_text("region")
     if region not in REGIONS or region not in OPEN_REGIONS:
         raise unprocessable(f"invalid region: {region!r} does not exist or takes no databases")
-    if body.has("backup_restore"):
-        raise not_here("keeps no database backups")
+    copied = _backup(store, body, engine, version, size) if body.has("backup_restore") else None
     vpc = vpc_for(store, body.text("private_network_uuid", ""), region)
     project = project_for(store, body.text("project_id", ""))
     rules = _rules(store, body)
@@ -183,7 +185,7 @@ def create_database() -> Response:
         version=version,
         size=size,
         num_nodes=nodes,
-        storage_size_mib=_storage(body, size),
+        storage_size_mib=max(_storage(body, size), copied[0].storage_size_mib if copied else 0),
         region=region,
         vpc_uuid=vpc.id,
         host=domain,
@@ -193,11 +195,15 @@ def create_database() -> Response:
         private_ip=new_private_address(store, vpc),
         created_at=now(),
         tags=tags,
-        users=[DatabaseUser(ADMINISTRATOR, new_password(), "primary", _plugin(engine))],
-        databases=[FIRST_DATABASE],
+        users=[DatabaseUser(ADMINISTRATOR, new_password(), "primary", _plugin(engine))]
+        if copied is None
+        else deepcopy(copied[1].users),
+        databases=[FIRST_DATABASE] if copied is None else list(copied[1].databases),
         rules=rules,
         maintenance_day="sunday",
         maintenance_hour="03:00:00",
+        copied_from="" if copied is None else copied[0].id,
+        copied_backup="" if copied is None else copied[1].id,
     )
     store.databases.save(database)
     join(store, project, urn(database))
@@ -293,8 +299,14 @@ def set_maintenance_window(database_id: str) -> Response:
 
 @routes.get("/v2/databases/<database_id>/backups")
 def list_backups(database_id: str) -> Response:
-    known_database(database_id)
-    return answer({"backups": []})
+    database = known_database(database_id)
+    made = backups.moment(database.backups[-1].created_at if database.backups else database.created_at)
+    shown = [
+        {"created_at": each.created_at, "size_gigabytes": round(each.size_bytes / 1e9, 8), "incremental": False}
+        for each in database.backups
+    ]
+    schedule = {"backup_hour": made.hour, "backup_minute": made.minute, "backup_interval_hours": 24}
+    return answer({"backups": shown, "scheduled_backup_time": schedule})
 
 
 @routes.get("/v2/databases/<database_id>/firewall")
@@ -357,6 +369,26 @@ def _engine(body: Body) -> tuple[Engine, str]:
     if version not in offered:
         raise unprocessable(f"invalid version {version!r} for {engine}: one of {', '.join(offered)}")
     return engine, version
+
+
+def _backup(store: Store, body: Body, engine: str, version: str, size: str) -> tuple[Database, DatabaseBackup]:
+    """The cluster and the backup to make the new one of. What DigitalOcean refuses of this is not documented."""
+    asked = body.object("backup_restore")
+    name, at = asked.required_text("database_name"), asked.text("backup_created_at", "")
+    source = next((each for each in store.databases if each.name == name), None)
+    if source is None:
+        raise not_found(f"cluster {name} not found")
+    if (source.engine, source.version) != (engine, version):
+        raise unprocessable(f"a backup of {source.engine} {source.version} can not become {engine} {version}")
+    if DATABASE_SIZES[size].memory < DATABASE_SIZES[source.size].memory:
+        raise unprocessable(f"size {size} is smaller than that of the backup's cluster, {source.size}")
+    try:
+        found = [each for each in source.backups if not at or backups.moment(each.created_at) == backups.moment(at)]
+    except ValueError:
+        raise unprocessable(f"backup_created_at {at!r} is no time such as 2019-01-31T19:25:22Z") from None
+    if not found:
+        raise unprocessable(f"cluster {name} has no backup {'of ' + at if at else 'yet'}")
+    return source, found[-1]
 
 
 def _plugin(engine: str) -> str:
