@@ -29,12 +29,14 @@ from k3s_cluster.k3s_config import (
 )
 from k3s_cluster.kubeconfig import owner_of
 from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
+from k3s_cluster.over_ssh.forked_datastore import ForkedDatastore, ForkedDatastoreArgs
 from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
 from k3s_cluster.over_ssh.node import Node, NodeArgs
 from k3s_cluster.over_ssh.restored_datastore import RestoredDatastore, RestoredDatastoreArgs
 from k3s_cluster.settings import (
     AgentPoolSettings,
     ClusterSettings,
+    DatastoreRestoreSettings,
     EmbeddedEtcdSettings,
     ExternalDatastoreSettings,
     ManagedDatastoreSettings,
@@ -129,6 +131,7 @@ class K3sCluster(pulumi.ComponentResource):
             "agents": [_described(machine) for machine in agents],
             "sshCommand": _ssh_command(self._servers[0]),
             "sshPrivateKey": self._access.private_key,
+            "serverToken": self._server_token,
             "datastore": {
                 "engine": settings.datastore.engine,
                 "version": datastore.version if datastore else None,
@@ -205,8 +208,13 @@ class K3sCluster(pulumi.ComponentResource):
             restored = self._restored_datastore(settings.restore_file, endpoint, datastore_ca, before)
             secrets = (restored.server_token, restored.agent_token)
             before = [restored]
+        elif datastore is not None and datastore.restore is not None:
+            forked = self._forked_datastore(datastore, datastore.restore, before)
+            secrets = (forked.server_token, self._token("agent-token"))
+            before = [forked]
         else:
             secrets = (self._token("server-token"), self._token("agent-token"))
+        self._server_token: pulumi.Output[str] = pulumi.Output.secret(secrets[0])
         tokens = pulumi.Output.all(*secrets).apply(lambda known: Tokens(server=known[0], agent=known[1]))
         servers = []
         for index, machine in enumerate(self._servers):
@@ -321,6 +329,34 @@ class K3sCluster(pulumi.ComponentResource):
         )
         opts = pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=list(after)))
         return RestoredDatastore(self._logical_name("restored-datastore"), args, opts)
+
+    def _forked_datastore(
+        self, datastore: Datastore, restore: DatastoreRestoreSettings, after: Sequence[pulumi.Resource]
+    ) -> ForkedDatastore:
+        """The rows of DigitalOcean's backup without the old machines and users, before the first server starts."""
+        settings = self._settings
+        args = ForkedDatastoreArgs(
+            source=restore.cluster,
+            server_token=pulumi.Output.secret(restore.token),
+            k3s_version=settings.k3s_version,
+            fixed=fixed_settings(server_rules(settings)),
+            host=self._servers[0].public_ip,
+            host_key=self._servers[0].host_key,
+            private_key=self._access.private_key,
+            database_id=datastore.database_id,
+            engine=datastore.engine,
+            database_host=datastore.host,
+            database_port=datastore.port,
+            database_ca=datastore.ca,
+            administrator=datastore.administrator,
+            administrator_password=datastore.administrator_password,
+            database=datastore.database,
+            user=datastore.user,
+            password=datastore.password,
+            endpoint=datastore.endpoint,
+        )
+        opts = pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=list(after)))
+        return ForkedDatastore(self._logical_name("forked-datastore"), args, opts)
 
     def _token(self, name: str) -> pulumi.Output[str]:
         logical_name = self._logical_name(name)

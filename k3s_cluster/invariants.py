@@ -11,7 +11,7 @@ from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, 
 
 from k3s_cluster import k3s_version
 from k3s_cluster.k3s_config import UNCHANGEABLE, fixed_settings
-from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings
+from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings, ManagedDatastoreSettings
 
 _NEW_STACK = "make another stack with it, and move there"
 #: Settings that would make DigitalOcean replace the VPC or the database, and with it all that the cluster holds.
@@ -24,9 +24,11 @@ _FIXED = {
     "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: back this one up, and "
     "restore the backup there",
     "restore_file": "the cluster's tokens and certificate authorities are the backup's; restore into a new stack",
+    "datastore_restore": "it counted when the database was made, and the cluster has its certificate authorities from "
+    "there; set it back, and restore another backup into a new stack, or `pulumi destroy` this one first",
 }
 #: What a setting is called that is not given.
-_NONE = {"vpc_id": "the stack's own VPC", "restore_file": "no backup"}
+_NONE = {"vpc_id": "the stack's own VPC", "restore_file": "no backup", "datastore_restore": "no backup"}
 #: Settings that would replace servers which hold the cluster's state, and what to do instead.
 _ON_SERVERS_DISKS = {
     "image": f"upgrade the system in place, or {_NEW_STACK}",
@@ -42,6 +44,7 @@ _KEYS = {
     "name_prefix": "namePrefix",
     "datastore_engine": "datastoreEngine",
     "restore_file": "restoreFile",
+    "datastore_restore": "datastoreRestoreFrom",
 }
 
 
@@ -51,7 +54,8 @@ class InvariantsArgs:
 
     `image` is None where servers may be replaced, `server_size` also where they are resized in place; `vpc_id` is None
     for a VPC of the stack's own, `vpc_cidr` for another one.
-    `restore_file` is the backup's name without its folder, which may be another one on another machine.
+    `restore_file` is the backup's name without its folder, which may be another one on another machine;
+    `datastore_restore` names a backup of DigitalOcean's.
     """
 
     topology: str
@@ -61,6 +65,7 @@ class InvariantsArgs:
     name_prefix: str
     datastore_engine: str
     restore_file: str | None
+    datastore_restore: str | None
     k3s_version: str
     image: str | None
     server_size: str | None
@@ -79,11 +84,19 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
         name_prefix=settings.name_prefix,
         datastore_engine=settings.datastore.engine,
         restore_file=Path(settings.restore_file).name if settings.restore_file else None,
+        datastore_restore=_datastore_restore(settings),
         k3s_version=settings.k3s_version,
         image=settings.image if single or etcd else None,
         server_size=settings.servers.size if etcd and not single else None,
         unchangeable=fixed_settings(both),
     )
+
+
+def _datastore_restore(settings: ClusterSettings) -> str | None:
+    restore = settings.datastore.restore if isinstance(settings.datastore, ManagedDatastoreSettings) else None
+    if restore is None:
+        return None
+    return f"{restore.cluster} of {restore.at}" if restore.at else restore.cluster
 
 
 def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]]:

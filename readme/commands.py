@@ -23,6 +23,7 @@ _ETCD, _RESTORE = (
     "test_a_snapshot_brings_everything_back_after_all_servers_were_lost",
 )
 _STACK = "tests/e2e/stack.py"
+_PG = "tests/e2e/test_datastore_pg.py"
 _BENCH = "tests/bench.py"
 _NEW_STACK, _NEW = (
     "tests/e2e/test_new_stack.py",
@@ -95,9 +96,14 @@ PROOFS: dict[str, Proof] = {
         "bin/preview-all",
     ),
     "make docs": Proof("tests/unit/test_readme_settings.py", None, "with_table("),
+    "pulumi stack output serverToken --show-secrets --stack fra1": Proof(
+        _PG, "test_a_wrong_token_is_told_before_anything_starts", "stack.outputs()"
+    ),
+    "pulumi stack select fra1-new": Proof(_STACK, "init", '"stack", "select", "--create"'),
     **dict.fromkeys(
         (
             "pulumi config set agentCount 3",
+            "pulumi config set datastoreRestoreFrom k3s-ext-datastore",
             "pulumi config set --path 'agentPools[0].name' batch",
             "pulumi config set --path 'disable[0]' traefik",
             "pulumi config set k3sVersion v1.34.3+k3s1",
@@ -119,10 +125,13 @@ NOT_RUN: dict[str, str] = {
     "make bench": "measures for a quarter of an hour",
     "make bench BENCH=--cold": "builds everything anew first",
     "doctl vpcs list": "DigitalOcean's own command, which the project does not bring",
+    "doctl databases list": "DigitalOcean's own command, which the project does not bring",
+    "doctl databases backups": "DigitalOcean's own command, which the project does not bring",
     "pulumi config rm restoreFile": "takes back what a `bin/restore` that made nothing has set",
     "pulumi config set KEY VALUE": "has no key",
     "pulumi config set image ...": "has no value",
     "pulumi config set --secret datastoreEndpoint": "asks for the value",
+    "pulumi config set --secret datastoreRestoreToken": "asks for the value",
     "pulumi config set --path --secret etcdS3.secretKey": "asks for the value",
     "pulumi config set datastoreCa < ca.pem": "reads a file that is the reader's own",
     "pulumi up --refresh": "is `pulumi refresh` and `pulumi up`, which tests run",

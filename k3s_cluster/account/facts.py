@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -72,6 +73,7 @@ class Database:
     version: str
     size: str
     nodes: int
+    users: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class DatabaseOffer:
 class Account:
     """Everything that was asked for; None where there was no answer, or the token may not ask.
 
+    `database_backups` are the times, in UTC, of those that the plan's database is to be made of, the last one last.
     `images` has those that were asked by slug or number, None where there is none of that name; `distributions` is what
     else there is; `scopes` is what the token may do.
     """
@@ -121,6 +124,7 @@ class Account:
     load_balancers: tuple[LoadBalancer, ...] | None = None
     databases: tuple[Database, ...] | None = None
     database_offers: dict[str, DatabaseOffer] | None = None
+    database_backups: tuple[datetime, ...] | None = None
     ssh_keys: tuple[SshKey, ...] | None = None
     projects: tuple[str, ...] | None = None
     reserved_addresses: tuple[ReservedAddress, ...] | None = None
@@ -150,6 +154,8 @@ def ask(client: Client, settings: ClusterSettings) -> Account:
     if isinstance(settings.datastore, ManagedDatastoreSettings):
         questions["databases"] = lambda api: tuple(map(_database, api.get("/v2/databases").get("databases") or ()))
         questions["database_offers"] = lambda api: _offers(api.get("/v2/databases/options")["options"])
+        if settings.datastore.restore is not None:
+            questions["database_backups"] = _asks_backups(settings.datastore.restore.cluster)
     if settings.access.account_keys:
         questions["ssh_keys"] = lambda api: tuple(map(_ssh_key, api.all("/v2/account/keys", "ssh_keys")))
     if settings.project_name:
@@ -208,6 +214,17 @@ def _asks_image(image: str) -> Callable[[Client], Image | None]:
     return question
 
 
+def _asks_backups(name: str) -> Callable[[Client], tuple[datetime, ...]]:
+    def question(api: Client) -> tuple[datetime, ...]:
+        found = [each for each in api.get("/v2/databases").get("databases") or () if each["name"] == name]
+        if not found:
+            return ()
+        backups = api.get(f"/v2/databases/{quote(found[0]['id'], safe='')}/backups").get("backups") or ()
+        return tuple(sorted(datetime.fromisoformat(each["created_at"]).astimezone(UTC) for each in backups))
+
+    return question
+
+
 def _region(item: dict[str, Any]) -> Region:
     return Region(item["slug"], bool(item["available"]))
 
@@ -247,7 +264,8 @@ def _droplet(item: dict[str, Any]) -> Droplet:
 
 
 def _database(item: dict[str, Any]) -> Database:
-    return Database(item["name"], item["engine"], str(item["version"]), item["size"], int(item["num_nodes"]))
+    users = tuple(user["name"] for user in item.get("users") or ())
+    return Database(item["name"], item["engine"], str(item["version"]), item["size"], int(item["num_nodes"]), users)
 
 
 def _load_balancer(item: dict[str, Any]) -> LoadBalancer:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Network
 
-from k3s_cluster.account.facts import Account, Droplet, Size, Vpc
+from k3s_cluster.account.facts import Account, Database, Droplet, Size, Vpc
 from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings
 from k3s_cluster.settings.values import DIGITALOCEAN_RANGES, K3S_RANGES, PRIVATE_RANGES
 
@@ -70,6 +72,7 @@ def problems(settings: ClusterSettings, account: Account) -> list[str]:
     if not region:
         found += _sizes(settings, account)
         found += _database(settings, account)
+    found += _database_restore(settings, account)
     found += _network(settings, account)
     found += _project(settings, account)
     found += _reserved_ip(settings, account)
@@ -164,12 +167,71 @@ def _images(settings: ClusterSettings, account: Account, *, region_is_good: bool
             )
 
 
+def own_database(settings: ClusterSettings, account: Account) -> Database | None:
+    """The stack's managed database, where it is there already."""
+    name = ManagedDatastoreSettings.cluster_name(settings.name_prefix)
+    return next((one for one in account.databases or () if one.name == name), None)
+
+
+def _database_restore(settings: ClusterSettings, account: Account) -> Iterator[str]:
+    """docs.digitalocean.com/products/databases/postgresql/how-to/fork-clusters: a size at least as large."""
+    wanted = settings.datastore
+    restore = wanted.restore if isinstance(wanted, ManagedDatastoreSettings) else None
+    if restore is None or account.databases is None or own_database(settings, account):
+        return
+    assert isinstance(wanted, ManagedDatastoreSettings)
+    source = next((one for one in account.databases if one.name == restore.cluster), None)
+    if source is None:
+        names = [one.name for one in account.databases]
+        hint = _nearest(restore.cluster, names) if names else "the account has none, and backups go with their database"
+        yield f"datastoreRestoreFrom: `{restore.cluster}` is no database of this account; {hint}."
+        return
+    if source.engine != wanted.engine:
+        yield (
+            f"datastoreEngine: `{wanted.engine}` cannot be made of a backup of `{source.name}`, which is of engine "
+            f"`{source.engine}`; set datastoreEngine to that, or choose another database."
+        )
+        return
+    if source.version != wanted.version:
+        yield (
+            f"datastoreVersion: `{wanted.version}` is not the version of `{source.name}`, of which a backup is to be "
+            f"restored; set it to `{source.version}`, and raise it after the restore."
+        )
+    if _smaller(wanted.size, source.size):
+        yield (
+            f"datastoreSize: `{wanted.size}` is smaller than `{source.name}`, which has `{source.size}`; set it to "
+            "that, or a larger one."
+        )
+    user = wanted.user_name(settings.name_prefix)
+    if user in source.users:
+        yield (
+            f"namePrefix: `{settings.name_prefix}` makes `{user}` of the database's user, and `{source.name}` has one "
+            "of that name, which would come along; choose another prefix, or raise datastorePasswordVersion."
+        )
+    times = account.database_backups
+    if times is not None and not times:
+        yield f"datastoreRestoreFrom: `{source.name}` has no backup yet; DigitalOcean makes one every day."
+        return
+    known = {time.replace(microsecond=0) for time in times or ()}
+    if times and restore.at and datetime.fromisoformat(restore.at) not in known:
+        shown = [time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in times[-CHOICES:]]
+        yield (
+            f"datastoreRestoreAt: `{restore.at}` is no time of a backup of `{source.name}`; "
+            f"the last {'is' if len(shown) == 1 else 'are'} {_either(shown, 'and')}."
+        )
+
+
+def _smaller(wanted: str, source: str) -> bool:
+    """Whether a database's size has less memory than another, as far as their slugs tell."""
+    memory = [re.fullmatch(r".*-(\d+)gb", slug) for slug in (wanted, source)]
+    return all(memory) and int(memory[0][1]) < int(memory[1][1])  # type: ignore[index]
+
+
 def _database(settings: ClusterSettings, account: Account) -> Iterator[str]:
     wanted, offers = settings.datastore, account.database_offers
     if not isinstance(wanted, ManagedDatastoreSettings) or offers is None:
         return
-    name = f"{settings.name_prefix}-ext-datastore"
-    there = next((one for one in account.databases or () if one.name == name), None)
+    there = own_database(settings, account)
     if there and (there.engine, there.version, there.size, there.nodes) == (
         wanted.engine,
         wanted.version,

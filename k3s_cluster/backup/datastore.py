@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from k3s_cluster import k3s_version
 from k3s_cluster.backup import mysql, postgres, sqlite
 from k3s_cluster.backup.backup_file import Backup, BackupError
-from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key
+from k3s_cluster.backup.kine_rows import (
+    NODES,
+    Row,
+    belongs_to_a_machine,
+    bootstrap_key,
+    kubelet_version,
+    server_arguments,
+)
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS
 
@@ -74,6 +83,56 @@ def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> N
             engine.load(engine.connect(database, ca, tunnel), rows, top, key)
     except (*DATABASE_ERRORS, OSError) as error:
         raise NodeError(f"{database.host} did not take the rows: {error}{_about_trust(ca)}") from error
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a copied datastore holds: how many objects, and what its servers said of themselves, if any did.
+
+    `arguments` are K3s's flags without their dashes.
+    """
+
+    objects: int
+    k3s_version: str
+    arguments: dict[str, str]
+
+
+def take_over(server: Connection, endpoint: str, ca: str, token: str, check: Callable[[Found], None]) -> Found:
+    """Make a copy of another cluster's datastore fit for new machines, before any K3s uses it; it may be repeated.
+
+    `check` may raise before anything is changed. What belongs to the old machines goes, with all its revisions: no K3s
+    has read this copy yet, so nobody watches the keys, and kine takes a key without rows for one that never was. The
+    sequence of revisions stays where it is. BackupError if the rows are no cluster's that `token` opens.
+    """
+    engine = _ENGINES[engine_of("", endpoint)]
+    database = engine.address_of(endpoint)
+    try:
+        with server.tunnel(database.host, database.port) as tunnel:
+            connection = engine.connect(database, ca, tunnel)
+            keys = engine.names(connection)
+            if not any(key.startswith("/bootstrap/") for key in keys):
+                raise BackupError(f"its database `{database.database}` holds no K3s cluster")
+            if bootstrap_key(token) not in keys:
+                raise BackupError("they are the rows of a cluster with another server token")
+            of_machines = [key for key in keys if belongs_to_a_machine(key)]
+            nodes = engine.last_values(connection, [key for key in of_machines if key.startswith(NODES)])
+            servers = [(arguments, node) for node in nodes if (arguments := server_arguments(node)) is not None]
+            kept = sum(key.startswith("/registry/") for key in keys) - len(of_machines)
+            found = Found(
+                kept,
+                max((kubelet_version(node) or "" for _, node in servers), key=_age, default=""),
+                servers[0][0] if servers else {},
+            )
+            check(found)
+            if of_machines:
+                engine.forget(connection, of_machines)
+            return found
+    except (*DATABASE_ERRORS, OSError) as error:
+        raise NodeError(f"{database.host} could not be made this cluster's: {error}") from error
+
+
+def _age(version: str) -> tuple[int, ...]:
+    return k3s_version.parse(version) or ()
 
 
 def _about_trust(ca: str) -> str:

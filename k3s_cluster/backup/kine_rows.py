@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 from typing import NamedTuple
@@ -21,6 +22,10 @@ _OF_MACHINES = re.compile(
     r"|/registry/leases/kube-node-lease/"
     r"|/registry/secrets/kube-system/[^/]+\.node-password\.k3s$"
 )
+#: Where a Node object is kept.
+NODES = "/registry/minions/"
+_NODE_ARGUMENTS = re.compile(rb"\x0a\x10k3s\.io/node-args\x12")
+_VERSION = re.compile(rb"v1\.\d+\.\d+(-rc\d+)?\+k3s\d+")
 
 
 class Row(NamedTuple):
@@ -51,6 +56,40 @@ def from_line(line: str | bytes) -> Row:
 def belongs_to_a_machine(name: str) -> bool:
     """True for a key that means nothing without the machine it is about."""
     return bool(_OF_MACHINES.match(name))
+
+
+def server_arguments(value: bytes) -> dict[str, str] | None:
+    """What a server's K3s was started with, from its Node object as Kubernetes stores it (protobuf, a map's entry).
+
+    None for any other object. Source: K3s's pkg/nodeconfig (`k3s.io/node-args`: a name and a value in turn).
+    """
+    found = _NODE_ARGUMENTS.search(value)
+    if not found:
+        return None
+    # A varint: the length, seven bits a byte, the lowest first (protobuf.dev/programming-guides/encoding).
+    length, shift, at = 0, 0, found.end()
+    while at < len(value):
+        byte = value[at]
+        length, shift, at = length | (byte & 0x7F) << shift, shift + 7, at + 1
+        if byte < 0x80:
+            break
+    try:
+        said = json.loads(value[at : at + length])
+    except ValueError:
+        return None
+    if not isinstance(said, list) or said[:1] != ["server"]:
+        return None
+    return {
+        name.removeprefix("--"): following
+        for name, following in itertools.pairwise([*map(str, said), ""])
+        if name.startswith("--")
+    }
+
+
+def kubelet_version(value: bytes) -> str | None:
+    """The K3s version in a Node object as Kubernetes stores it."""
+    found = _VERSION.search(value)
+    return found.group().decode() if found else None
 
 
 def bootstrap_key(token: str) -> str:

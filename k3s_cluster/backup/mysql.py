@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pymysql
@@ -91,4 +91,31 @@ def load(database: pymysql.Connection[Any], rows: Iterable[Row], top: int, boots
         remaining = iter(rows)
         while some := list(itertools.islice(remaining, _ROWS_AT_ONCE)):
             cursor.executemany(_LOAD, some)
+        database.commit()
+
+
+def names(database: pymysql.Connection[Any]) -> list[str]:
+    """Every key that there are rows of; none where there is no table."""
+    with database.cursor() as cursor:
+        if not cursor.execute("SHOW TABLES LIKE 'kine'"):
+            return []
+        cursor.execute("SELECT DISTINCT name FROM kine")
+        return [str(name) for (name,) in cursor.fetchall()]
+
+
+def last_values(database: pymysql.Connection[Any], keys: Sequence[str]) -> list[bytes]:
+    """What each of `keys` is at its last revision, if it was not deleted."""
+    found = []
+    with database.cursor() as cursor:
+        for key in keys:
+            cursor.execute("SELECT deleted, value FROM kine WHERE name = %s ORDER BY id DESC LIMIT 1", (key,))
+            found += [bytes(value) for deleted, value in cursor.fetchall() if not deleted and value is not None]
+    return found
+
+
+def forget(database: pymysql.Connection[Any], keys: Sequence[str]) -> None:
+    """Delete every row of `keys`, or none."""
+    with database.cursor() as cursor:
+        database.begin()
+        cursor.executemany("DELETE FROM kine WHERE name = %s", [(key,) for key in keys])
         database.commit()

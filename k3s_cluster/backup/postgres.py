@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 import pg8000.native
@@ -83,6 +83,28 @@ def load(database: pg8000.native.Connection, rows: Iterable[Row], top: int, boot
     database.run(_LOAD, stream=_chunks(rows))
     database.run("SELECT setval(pg_get_serial_sequence('kine', 'id'), :top)", top=top)
     database.run("COMMIT")
+
+
+def names(database: pg8000.native.Connection) -> list[str]:
+    """Every key that there are rows of; none where there is no table."""
+    if database.run("SELECT to_regclass('kine')") == [[None]]:
+        return []
+    return [str(name) for (name,) in database.run("SELECT DISTINCT name FROM kine")]
+
+
+def last_values(database: pg8000.native.Connection, keys: Sequence[str]) -> list[bytes]:
+    """What each of `keys` is at its last revision, if it was not deleted."""
+    found = database.run(
+        "SELECT DISTINCT ON (name) deleted, value FROM kine WHERE name = ANY(:keys) ORDER BY name, id DESC",
+        keys=list(keys),
+    )
+    return [bytes(value) for deleted, value in found if not deleted and value is not None]
+
+
+def forget(database: pg8000.native.Connection, keys: Sequence[str]) -> None:
+    """Delete every row of `keys`, or none."""
+    database.run(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+    database.run("DELETE FROM kine WHERE name = ANY(:keys)", keys=list(keys))
 
 
 class _Lines:

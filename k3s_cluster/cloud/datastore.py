@@ -8,7 +8,7 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
-from k3s_cluster.settings import ManagedDatastoreSettings
+from k3s_cluster.settings import DatastoreRestoreSettings, ManagedDatastoreSettings
 
 #: K3s gets a database of its own; `defaultdb` is everybody's.
 DATABASE = "k3s"
@@ -26,8 +26,9 @@ class DatastoreArgs:
 class Datastore(pulumi.ComponentResource):
     """A managed database in the VPC that only droplets with the servers' tag can reach.
 
-    Outputs: `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`, `password`,
-    `administrator_password`.
+    One that is made of a backup has its database, and other users besides this one's, from there.
+    Outputs: `database_id`, `urn_in_cloud`, `host`, `port`, `version`, `ca` (PEM), `user`, and secrets: `endpoint`,
+    `password`, `administrator_password`.
     """
 
     def __init__(self, name: str, args: DatastoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -35,16 +36,22 @@ class Datastore(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         cluster = digitalocean.DatabaseCluster(
             f"{name}-cluster",
-            name=f"{args.name_prefix}-ext-datastore",
+            name=args.settings.cluster_name(args.name_prefix),
             engine=args.settings.engine,
             version=args.settings.version,
             size=args.settings.size,
             node_count=args.settings.nodes,
             region=args.region,
             private_network_uuid=args.vpc_id,
-            opts=child,
+            backup_restore=_backup(args.settings.restore),
+            # It counts at creation; whatever a provider makes of another one, a living database is not the place.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["backup_restore"]),
         )
-        database = digitalocean.DatabaseDb(f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=child)
+        database = pulumi.Output.from_input(DATABASE)
+        if args.settings.restore is None:
+            database = digitalocean.DatabaseDb(
+                f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=child
+            ).name
         version = args.settings.password_version
         user = digitalocean.DatabaseUser(
             # A resource of its own for each version: one taken back half way finds the former user there.
@@ -64,21 +71,29 @@ class Datastore(pulumi.ComponentResource):
             cluster_id=cluster.id, opts=pulumi.InvokeOutputOptions(parent=self)
         )
         self.engine = args.settings.engine
+        self.restore = args.settings.restore
         self.version = cluster.version
+        self.database_id = cluster.id
         self.urn_in_cloud = cluster.cluster_urn
         self.host = cluster.private_host
         self.port = cluster.port
         self.ca = authority.certificate
-        self.database = database.name
+        self.database = database
         self.user = user.name
         self.password: pulumi.Output[str] = pulumi.Output.secret(user.password)
         self.administrator = cluster.user
         self.administrator_password: pulumi.Output[str] = pulumi.Output.secret(cluster.password)
         self.endpoint: pulumi.Output[str] = pulumi.Output.secret(
-            pulumi.Output.all(self.host, self.port, user.name, user.password, database.name).apply(
+            pulumi.Output.all(self.host, self.port, user.name, user.password, database).apply(
                 lambda parts: datastore_endpoint(
                     DatabaseAddress(self.engine, parts[0], int(parts[1]), parts[2], parts[3], parts[4])
                 )
             )
         )
         self.register_outputs({"host": self.host, "port": self.port, "version": self.version, "user": self.user})
+
+
+def _backup(restore: DatastoreRestoreSettings | None) -> digitalocean.DatabaseClusterBackupRestoreArgs | None:
+    if restore is None:
+        return None
+    return digitalocean.DatabaseClusterBackupRestoreArgs(database_name=restore.cluster, backup_created_at=restore.at)

@@ -138,14 +138,12 @@ class DatastoreGrantsProvider(ResourceProvider):
 
 def _grant(props: dict[str, Any]) -> None:
     progress = progress_of(props["urn"])
-    engine: Engine = props["engine"]
-    said = grants(engine, props["database"], props["user"])
     deadline = time.monotonic() + DATABASE_DEADLINE_SECONDS
     while True:
         with connect(target_of(props, props), progress) as server:
             progress("waiting for the database")
             try:
-                _say(server, props, engine, said)
+                grant(server, props)
                 return
             except (NodeError, OSError, *DATABASE_ERRORS) as error:
                 if time.monotonic() >= deadline:
@@ -153,7 +151,10 @@ def _grant(props: dict[str, Any]) -> None:
         time.sleep(RETRY_SECONDS)
 
 
-def _say(server: Connection, props: dict[str, Any], engine: Engine, said: Statements) -> None:
+def grant(server: Connection, props: dict[str, Any]) -> None:
+    """Give `user` its rights in `database` (see DatastoreGrantsArgs). Raises NodeError, OSError or DATABASE_ERRORS."""
+    engine: Engine = props["engine"]
+    said = grants(engine, props["database"], props["user"])
     administrator = _login(props, engine, props["administrator"], props["administrator_password"])
     user = _login(props, engine, props["user"], props["password"])
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pg8000.native
 import pymysql
@@ -38,13 +39,7 @@ def run_statements(server: Connection, login: Login, statements: Sequence[str]) 
         return
     with server.tunnel(login.host, login.port) as tunnel:
         if login.engine == "pg":
-            postgres = pg8000.native.Connection(
-                login.user,
-                database=login.database,
-                password=login.password,
-                sock=tunnel,
-                ssl_context=verifying(login.ca),
-            )
+            postgres = _postgres(login, tunnel)
             postgres.run(f"SET lock_timeout = '{STATEMENT_SECONDS}s'")
             for statement in statements:
                 postgres.run(statement)
@@ -63,6 +58,25 @@ def run_statements(server: Connection, login: Login, statements: Sequence[str]) 
         with mysql, mysql.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+
+def answer_of(server: Connection, login: Login, query: str) -> list[list[Any]]:
+    """The rows that Postgres answers `query` with. Raises as `run_statements` does."""
+    with server.tunnel(login.host, login.port) as tunnel:
+        postgres = _postgres(login, tunnel)
+        rows: list[list[Any]] = [list(row) for row in postgres.run(query)]
+        postgres.close()
+    return rows
+
+
+def _postgres(login: Login, tunnel: socket.socket) -> pg8000.native.Connection:
+    return pg8000.native.Connection(
+        login.user,
+        database=login.database,
+        password=login.password,
+        sock=tunnel,
+        ssl_context=verifying(login.ca),
+    )
 
 
 def verifying(ca: str) -> ssl.SSLContext:

@@ -49,8 +49,23 @@ class SqliteDatastoreSettings:
 
 
 @dataclass(frozen=True)
+class DatastoreRestoreSettings:
+    """A backup of DigitalOcean's: of the database cluster so named, made at `at` (ISO 8601, UTC), None for the last.
+
+    `token` is the server token of the K3s cluster whose state it is, a secret.
+    """
+
+    cluster: str
+    at: str | None
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ManagedDatastoreSettings:
-    """A database that DigitalOcean manages. `version` is the major one; `protect` keeps `pulumi destroy` from it."""
+    """A database that DigitalOcean manages. `version` is the major one; `protect` keeps `pulumi destroy` from it.
+
+    `restore` is the backup that it is made of, None for an empty one.
+    """
 
     engine: Literal["pg", "mysql"]
     version: str
@@ -58,6 +73,12 @@ class ManagedDatastoreSettings:
     nodes: int
     protect: bool
     password_version: int
+    restore: DatastoreRestoreSettings | None = None
+
+    @staticmethod
+    def cluster_name(name_prefix: str) -> str:
+        """The database cluster's name in the account."""
+        return f"{name_prefix}-ext-datastore"
 
     def user_name(self, name_prefix: str) -> str:
         """K3s's user. Another version of its password is another user, so that the two are good side by side."""

@@ -17,6 +17,7 @@ from k3s_cluster.settings.model import (
     AccessSettings,
     AgentPoolSettings,
     ClusterSettings,
+    DatastoreRestoreSettings,
     DatastoreSettings,
     EmbeddedEtcdSettings,
     EtcdS3Settings,
@@ -87,6 +88,12 @@ _RULES: dict[str, Callable[[str], object]] = {
     "datastoreNodes": rule.whole_number(1, 3),
     "datastoreProtect": rule.yes_or_no,
     "datastorePasswordVersion": rule.whole_number(1, 999),
+    # docs.digitalocean.com/reference/api, create database: how a cluster may be called.
+    "datastoreRestoreFrom": rule.optional(
+        rule.matching(r"[a-z][a-z0-9-]{1,61}[a-z0-9]", "a database cluster's name: `doctl databases list` shows them")
+    ),
+    "datastoreRestoreAt": rule.optional(rule.moment),
+    "datastoreRestoreToken": rule.optional(rule.server_token),
     "datastoreEndpoint": rule.datastore_endpoint,
     "datastoreCa": rule.certificates,
     "etcdSnapshotSchedule": rule.cron_schedule,
@@ -108,7 +115,7 @@ _RULES: dict[str, Callable[[str], object]] = {
 
 KEYS = (*_RULES, "kubeconfigPath")
 #: Keys whose values are never shown, and are refused in plain.
-SECRET_KEYS = ("datastoreEndpoint", "etcdS3")
+SECRET_KEYS = ("datastoreEndpoint", "datastoreRestoreToken", "etcdS3")
 #: The version of a managed database that is not told one: the newest that kine's own tests have (github.com/k3s-io/kine
 #: v0.14.6, scripts/test-run-postgres and test-run-mysql). What DigitalOcean offers, the preflight asks its API.
 DATASTORE_VERSIONS = {"pg": "17", "mysql": "8"}
@@ -154,7 +161,7 @@ def parse_settings(
     if problems:
         raise SettingsError(problems)
     settings = _build(values, stack)
-    problems = [*_unused(values, settings), *_contradictions(settings)]
+    problems = [*_unused(values, settings), *_contradictions(settings), *_restore_contradictions(values, settings)]
     if problems:
         raise SettingsError(problems)
     return settings
@@ -180,6 +187,7 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
                 nodes=nodes,
                 protect=values["datastoreProtect"] is True,
                 password_version=password_version,
+                restore=_datastore_restore(values),
             )
         case "etcd":
             schedule, retention, s3 = (
@@ -193,6 +201,13 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
             endpoint, ca = values["datastoreEndpoint"], values["datastoreCa"]
             return ExternalDatastoreSettings(str(endpoint), str(ca) if ca else None)
     return SqliteDatastoreSettings()
+
+
+def _datastore_restore(values: Mapping[str, object]) -> DatastoreRestoreSettings | None:
+    cluster, at, token = (values[f"datastoreRestore{part}"] for part in ("From", "At", "Token"))
+    if cluster is None:
+        return None
+    return DatastoreRestoreSettings(str(cluster), None if at is None else str(at), str(token or ""))
 
 
 def settings_of(name: str, settings: Mapping[str, object], folder: Path) -> ClusterSettings:
@@ -302,6 +317,41 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
                 "set it with `pulumi config set --secret datastoreEndpoint`."
             ]
     return []
+
+
+def _restore_contradictions(values: Mapping[str, object], settings: ClusterSettings) -> list[str]:
+    """What does not fit a database that is made of DigitalOcean's own backup."""
+    given = [key for key in ("datastoreRestoreFrom", "datastoreRestoreAt", "datastoreRestoreToken") if values[key]]
+    if given and not isinstance(settings.datastore, ManagedDatastoreSettings):
+        return [
+            f"{key}: is for datastoreEngine `pg` and `mysql`, which DigitalOcean backs up, and this stack has "
+            f"`{settings.datastore.engine}`; set datastoreEngine, or `pulumi config rm {key}`."
+            for key in given
+        ]
+    restore = settings.datastore.restore if isinstance(settings.datastore, ManagedDatastoreSettings) else None
+    if restore is None:
+        return [
+            f"{key}: belongs to datastoreRestoreFrom, which names no database; set that too, or "
+            f"`pulumi config rm {key}`."
+            for key in given
+        ]
+    problems = []
+    if not restore.token:
+        problems.append(
+            "datastoreRestoreToken: has no value, and datastoreRestoreFrom needs the old cluster's server token, which "
+            "opens its rows; set it with `pulumi config set --secret datastoreRestoreToken`."
+        )
+    if restore.cluster == ManagedDatastoreSettings.cluster_name(settings.name_prefix):
+        problems.append(
+            f"datastoreRestoreFrom: `{restore.cluster}` is what this stack's own database is called, and a copy needs "
+            "another name; choose another namePrefix."
+        )
+    if settings.restore_file:
+        problems.append(
+            f"datastoreRestoreFrom: `{restore.cluster}` and restoreFile `{settings.restore_file}` each fill the "
+            "datastore; choose one, and `pulumi config rm` the other."
+        )
+    return problems
 
 
 def _takes_a_backup(datastore: DatastoreSettings) -> bool:

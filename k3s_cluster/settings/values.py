@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -101,6 +102,25 @@ def reserved_address(raw: str) -> str:
     if address is None or address.is_unspecified or address.is_loopback or address.is_multicast:
         raise Refused("must be `auto`, or an IPv4 address that is reserved in the account, such as `203.0.113.10`")
     return str(address)
+
+
+def moment(raw: str) -> str:
+    """A time with a zone, as ISO 8601 in UTC."""
+    try:
+        found = datetime.fromisoformat(raw)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise Refused("must be a time with a zone, such as `2026-01-31T19:25:22Z`; `doctl databases backups` has them")
+    return found.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def server_token(raw: str) -> str:
+    """A server token's password; docs.k3s.io/cli/token: the full form has the CA's hash and a user in front."""
+    found = re.fullmatch(r"(?:K10[0-9a-f]{64}::server:)?([^\s:]+)", raw.strip())
+    if not found:
+        raise Refused("must be a server token, as `/var/lib/rancher/k3s/server/token` on a server has it")
+    return found[1]
 
 
 def domain_name(raw: str) -> str:

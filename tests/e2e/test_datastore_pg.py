@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,8 @@ from k3s_cluster.over_ssh.datastore_grants import OWNER, grants
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import CA, attempt, from_droplet, login_of
 from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, change, highly_available
-from tests.e2e.stack import LOCAL_CLOUD, Stack, api, database_id, run
+from tests.e2e.stack import LOCAL_CLOUD, Stack, api, database_id, rented, rented_with_prefix, run, wait_for
+from tests.e2e.test_backup import SEEDED, seed, seeded
 
 #: Longer than kine needs to make its table, or to be refused, in seconds; a kine that could serves until then.
 KINE_SECONDS = "5"
@@ -21,6 +24,28 @@ KINE_SECONDS = "5"
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     yield from brought_up(highly_available("e2e-pg", "10.30.0.0/24", datastoreEngine="pg", datastoreVersion="16"))
+
+
+#: A stack of its own, made of the other one's backup.
+COPY = "e2e-pgcopy"
+TABLE_OWNER = "SELECT tableowner FROM pg_tables WHERE tablename = 'kine'"
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Stack]:
+    config = {"topology": "single-node", "datastoreEngine": "pg", "namePrefix": COPY, "vpcCidr": "10.34.0.0/24"}
+    yield from brought_up(Stack(COPY, config), lambda: None)
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    return {}
+
+
+def with_token(stack: Stack, token: str, **settings: Any) -> None:
+    """The stack's settings with `settings` over them, and the token as a person sets it."""
+    stack.configure(**settings)
+    stack.pulumi("config", "set", "--secret", "datastoreRestoreToken", token)
 
 
 class TestLife(SqlLife):
@@ -107,6 +132,94 @@ def test_size_nodes_and_version_change_in_place(stack: Stack) -> None:
     assert all(stack.nodes().values())
     stack.kubectl("get", "deployment", "web")
     stack.preview("--refresh", "--expect-no-changes")
+
+
+class TestRestoreFromDigitalOceansBackup:
+    """A cluster from the managed database's own backup, beside the old one."""
+
+    def test_a_wrong_token_is_told_before_anything_starts(
+        self, stack: Stack, copy: Stack, seen: dict[str, Any]
+    ) -> None:
+        seed(stack)
+        # The other server learns of it within a second or two: kine looks once a second.
+        wait_for("both servers to show what was seeded", lambda: len(seeded(stack)) == sum(SEEDED.values()), 30)
+        outputs = stack.outputs()
+        seen["before"], seen["token"] = seeded(stack), outputs["serverToken"]
+        # As an earlier version of this program left it: the table is the login's own.
+        user = login_of(outputs["servers"][0]["name"])["user"]
+        asked(stack, "k3s", f"GRANT ALL ON kine, kine_id_seq TO {OWNER}; ALTER TABLE kine OWNER TO {user}")
+        assert asked(stack, "k3s", TABLE_OWNER) == [user]
+        old = api("GET", f"databases/{database_id(stack)}")["database"]
+        at = run(LOCAL_CLOUD, "backup", old["name"]).stdout.strip()
+        asked(stack, "k3s", f"ALTER TABLE kine OWNER TO {OWNER}")
+        stack.kubectl("create", "configmap", "later")
+        stack.kubectl("delete", "configmap", "--namespace=seed-00", "seed-00")
+        copy.config |= {
+            "datastoreVersion": old["version"],
+            "datastoreSize": old["size"],
+            "datastoreRestoreFrom": old["name"],
+            "datastoreRestoreAt": at,
+        }
+        with_token(copy, "not-the-token", datastoreVersion="18")
+        refused = copy.up(check=False)
+        assert refused.returncode != 0
+        assert f"datastoreVersion: `18` is not the version of `{old['name']}`" in refused.stdout
+        assert rented_with_prefix(COPY) == []
+        with_token(copy, "not-the-token")
+        refused = copy.up(check=False)
+        assert refused.returncode != 0
+        assert "datastoreRestoreToken do not fit: they are the rows of a cluster with another" in refused.stdout
+        assert "Traceback" not in refused.stdout
+        (server,) = [name for name in rented()["droplets"] if name.startswith(COPY)]
+        assert run(LOCAL_CLOUD, "shell", server, "systemctl", "is-active", "k3s", check=False).returncode != 0
+        # Nobody was deleted, and no row.
+        assert user in asked(copy, "", "SELECT rolname FROM pg_roles")
+        (machines,) = asked(copy, "k3s", "SELECT count(*) FROM kine WHERE name LIKE '/registry/minions/%'")
+        assert int(machines) >= 3
+
+    def test_every_object_is_as_it_was_and_nothing_later(self, stack: Stack, copy: Stack, seen: dict[str, Any]) -> None:
+        with_token(copy, seen["token"])
+        said = copy.up().stdout
+        assert "objects of e2e-pg-ext-datastore; deleted users: 1" in said
+        assert seeded(copy) == seen["before"]
+        assert copy.kubectl("get", "configmap", "later", check=False).returncode != 0
+        names = [node["name"] for node in copy.outputs()["servers"]]
+        assert copy.nodes() == dict.fromkeys(names, True)
+        secret = json.loads(copy.kubectl("get", "secret", "--namespace=seed-07", "seed-07", "-o", "json").stdout)
+        assert base64.b64decode(secret["data"]["text"]).decode() == "plainly-visible 7"
+        # The old cluster goes on.
+        stack.kubectl("get", "configmap", "later")
+        assert all(stack.nodes().values())
+
+    def test_the_old_login_opens_nothing_in_the_new_database(self, stack: Stack, copy: Stack) -> None:
+        server = copy.outputs()["servers"][0]["name"]
+        new, old = login_of(server), login_of(stack.outputs()["servers"][0]["name"])
+        where = from_droplet(server)
+        assert attempt(where, **new) == {"answers": [[[1]]]}
+        assert "error" in attempt(where, **{**new, "user": old["user"], "password": old["password"]})
+        users = {user["name"] for user in api("GET", f"databases/{database_id(copy)}/users")["users"]}
+        assert users == {"doadmin", new["user"]}
+        assert asked(copy, "k3s", TABLE_OWNER) == [OWNER]
+
+    def test_from_then_on_the_setting_stays_and_nothing_changes(self, copy: Stack, seen: dict[str, Any]) -> None:
+        copy.preview("--refresh", "--expect-no-changes")
+        before = database_id(copy)
+        for other in ({"datastoreRestoreFrom": "", "datastoreRestoreAt": ""}, {"datastoreRestoreAt": ""}):
+            copy.configure(**other)
+            if other.get("datastoreRestoreFrom") != "":
+                with_token(copy, seen["token"], **other)
+            refused = copy.up(check=False)
+            assert refused.returncode != 0
+            assert "datastoreRestoreFrom cannot change from `e2e-pg-ext-datastore of " in refused.stdout
+            assert database_id(copy) == before
+        # The token is in the state; the setting's is not looked at again.
+        with_token(copy, "another-token")
+        copy.preview("--expect-no-changes")
+        assert seen["token"] not in copy.pulumi("stack", "export").stdout
+        copy.kubectl("create", "configmap", "after-the-restore")
+        with_token(copy, seen["token"])
+        copy.destroy()
+        assert rented_with_prefix(COPY) == []
 
 
 class TestEnd(End):

@@ -9,12 +9,12 @@ import pytest
 
 from k3s_cluster import k3s_version
 from k3s_cluster.invariants import InvariantsProvider, of, refusals
-from k3s_cluster.settings import parse_settings
+from k3s_cluster.settings import SECRET_KEYS, parse_settings
 from tests.unit.stack_files import CHECKOUT, config
 
 
 def invariants(**changes: object) -> dict[str, Any]:
-    return asdict(of(parse_settings(config(**changes), stack="dev", folder=CHECKOUT)))
+    return asdict(of(parse_settings(config(**changes), stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)))
 
 
 def test_naming_the_engine_that_a_cluster_has_is_no_change() -> None:
@@ -27,6 +27,11 @@ def test_what_may_change_is_not_refused() -> None:
     assert refusals(invariants(), changed) == []
 
 
+RESTORED: dict[str, object] = {
+    "datastoreRestoreFrom": "old",
+    "datastoreRestoreAt": "2026-01-31T19:25:22Z",
+    "datastoreRestoreToken": "token",
+}
 REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
     "topology": ({}, {"topology": "single-node"}, "topology", "cannot change from `ha` to `single-node`"),
     "region": ({}, {"region": "nyc3"}, "region", "all data lost; make another stack"),
@@ -50,6 +55,19 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
         "datastoreEngine",
         "cannot change from `pg` to `mysql`: a cluster's state cannot move between engines in place",
     ),
+    "DigitalOcean's backup": (
+        RESTORED,
+        {},
+        "datastoreRestoreFrom",
+        "cannot change from `old of 2026-01-31T19:25:22Z` to no backup: it counted when the database was made",
+    ),
+    "a later backup": (
+        RESTORED,
+        {**RESTORED, "datastoreRestoreAt": ""},
+        "datastoreRestoreFrom",
+        "cannot change from `old of 2026-01-31T19:25:22Z` to `old`",
+    ),
+    "a backup for a living cluster": ({}, RESTORED, "datastoreRestoreFrom", "cannot change from no backup to `old of"),
     "backup": ({"restoreFile": "a/fra1.backup"}, {}, "restoreFile", "cannot change from `fra1.backup` to no backup"),
     "downgrade": ({}, {"k3sVersion": "v1.34.1+k3s1"}, "k3sVersion", "K3s cannot go back"),
     "skipped minor": ({}, {"k3sVersion": "v1.36.0+k3s1"}, "k3sVersion", "go to a release of v1.35 first"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from ipaddress import IPv4Network
 
 import pytest
 
 from k3s_cluster.account.facts import Account, Database, DatabaseOffer, Vpc
 from k3s_cluster.account.preflight import needed_scopes, problems
-from k3s_cluster.settings import ClusterSettings, parse_settings
+from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
 from tests.unit.accounts import ACCOUNT, FINGERPRINT, HERE, LAYOUTS, with_cluster
 from tests.unit.stack_files import CHECKOUT, config
 
@@ -17,7 +18,7 @@ POOL = {"name": "big", "count": 1, "size": "s-4vcpu-8gb"}
 
 
 def settings(**changes: object) -> ClusterSettings:
-    return parse_settings(config(**changes), stack="dev", folder=CHECKOUT)
+    return parse_settings(config(**changes), stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
 
 
 @pytest.mark.parametrize("topology", ["ha", "single-node"])
@@ -291,3 +292,81 @@ def test_a_database_is_no_matter_where_the_state_is_elsewhere() -> None:
 def test_sizes_that_no_node_has_are_not_looked_at() -> None:
     assert problems(settings(agentCount=0, agentSize="no-such-size"), ACCOUNT) == []
     assert set(HERE) == {"fra1", "ams3"}
+
+
+RESTORE = {"datastoreRestoreFrom": "old", "datastoreRestoreToken": "token"}
+OLD = Database("old", "pg", "17", "db-s-1vcpu-1gb", 1, ("doadmin", "old_default_user"))
+BACKED_UP = replace(
+    ACCOUNT,
+    databases=(OLD,),
+    database_backups=(datetime(2026, 1, 30, 19, 25, 21, tzinfo=UTC), datetime(2026, 1, 31, 19, 25, 22, 5, tzinfo=UTC)),
+)
+
+
+def test_a_restore_that_can_be_is_not_held_against_the_plan() -> None:
+    assert problems(settings(**RESTORE), BACKED_UP) == []
+    assert problems(settings(**RESTORE, datastoreRestoreAt="2026-01-31T19:25:22Z"), BACKED_UP) == []
+    assert problems(settings(**RESTORE, datastoreSize="db-s-1vcpu-2gb", datastoreNodes=2), BACKED_UP) == []
+    # Nothing is known.
+    assert problems(settings(**RESTORE), Account()) == []
+    assert problems(settings(**RESTORE), replace(BACKED_UP, database_backups=None)) == []
+
+
+def test_once_the_copy_is_there_the_old_database_may_go() -> None:
+    own = Database("k3s-ext-datastore", "pg", "17", "db-s-1vcpu-1gb", 1)
+    assert problems(settings(**RESTORE), replace(ACCOUNT, databases=(own,), database_backups=())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "account", "problem"),
+    [
+        (
+            {"datastoreRestoreFrom": "odd"},
+            BACKED_UP,
+            "datastoreRestoreFrom: `odd` is no database of this account; the nearest is `old`.",
+        ),
+        (
+            {},
+            replace(BACKED_UP, databases=()),
+            "datastoreRestoreFrom: `old` is no database of this account; the account has none, and backups go with "
+            "their database.",
+        ),
+        (
+            {},
+            replace(BACKED_UP, databases=(replace(OLD, engine="mysql", version="8"),)),
+            "datastoreEngine: `pg` cannot be made of a backup of `old`, which is of engine `mysql`; set "
+            "datastoreEngine to that, or choose another database.",
+        ),
+        (
+            {"datastoreVersion": "16"},
+            BACKED_UP,
+            "datastoreVersion: `16` is not the version of `old`, of which a backup is to be restored; set it to `17`, "
+            "and raise it after the restore.",
+        ),
+        (
+            {},
+            replace(BACKED_UP, databases=(replace(OLD, size="db-s-1vcpu-2gb"),)),
+            "datastoreSize: `db-s-1vcpu-1gb` is smaller than `old`, which has `db-s-1vcpu-2gb`; set it to that, or a "
+            "larger one.",
+        ),
+        (
+            {},
+            replace(BACKED_UP, databases=(replace(OLD, users=("doadmin", "k3s_default_user")),)),
+            "namePrefix: `k3s` makes `k3s_default_user` of the database's user, and `old` has one of that name, which "
+            "would come along; choose another prefix, or raise datastorePasswordVersion.",
+        ),
+        (
+            {},
+            replace(BACKED_UP, database_backups=()),
+            "datastoreRestoreFrom: `old` has no backup yet; DigitalOcean makes one every day.",
+        ),
+        (
+            {"datastoreRestoreAt": "2026-01-31T19:25:23Z"},
+            BACKED_UP,
+            "datastoreRestoreAt: `2026-01-31T19:25:23Z` is no time of a backup of `old`; the last are "
+            "`2026-01-30T19:25:21Z` and `2026-01-31T19:25:22Z`.",
+        ),
+    ],
+)
+def test_a_restore_that_cannot_be_is_one_line(changes: dict[str, object], account: Account, problem: str) -> None:
+    assert problems(settings(**{**RESTORE, **changes}), account) == [problem]

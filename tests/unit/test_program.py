@@ -54,6 +54,8 @@ class Cloud(mocks.Mocks):
             answers |= {"result": f"{args.name}-secret"}
         if args.typ == "pulumi-python:dynamic/over_ssh:RestoredDatastore":
             answers |= {"server_token": "server-of-the-backup", "agent_token": "agent-of-the-backup"}
+        if args.typ == "pulumi-python:dynamic/over_ssh:ForkedDatastore":
+            answers |= {"server_token": args.inputs["server_token"]}
         if args.typ == "pulumi-python:dynamic/over_ssh:SshKeyPair":
             answers |= {"private_key": "PRIVATE", "public_key": "ssh-ed25519 AAAA"}
         is_droplet = args.typ == DIGITALOCEAN + "droplet:Droplet"
@@ -405,3 +407,26 @@ def test_a_cluster_from_a_backup_has_the_backup_s_tokens_and_waits_for_its_rows(
     assert "agent-token: agent-of-the-backup" in told
     assert "token: agent-of-the-backup" in secret(cloud.of("Node")["agent-0"]["config"])
     assert not [name for name in cloud.of("RandomPassword") if name.endswith("-token")]
+
+
+def test_a_cluster_from_digitalocean_s_backup_has_the_old_server_token_and_waits_for_the_copy() -> None:
+    cloud, outputs = up(
+        namePrefix="new",
+        datastoreRestoreFrom="old",
+        datastoreRestoreAt="2026-01-31T19:25:22Z",
+        datastoreRestoreToken="token-of-the-old",
+    )
+    (database,) = cloud.of("DatabaseCluster").values()
+    assert database["backupRestore"] == {"databaseName": "old", "backupCreatedAt": "2026-01-31T19:25:22Z"}
+    # It is in the copy, and the API refuses a second one.
+    assert not cloud.of("DatabaseDb")
+    (user,) = cloud.of("DatabaseUser").values()
+    (forked,) = cloud.of("ForkedDatastore").values()
+    assert user["name"] == forked["user"] == "new_default_user"
+    assert secret(forked["server_token"]) == "token-of-the-old"
+    assert forked["fixed"] == {"secrets-encryption": "True"}
+    told = secret(cloud.of("Node")["server-0"]["config"])
+    assert "\ntoken: token-of-the-old" in told
+    assert "agent-token: agent-token-secret" in told
+    assert [name for name in cloud.of("RandomPassword") if name.endswith("-token")] == ["agent-token"]
+    assert outputs["serverToken"] == "token-of-the-old"

@@ -10,6 +10,7 @@ import pytest
 from k3s_cluster.settings import (
     KEYS,
     SECRET_KEYS,
+    DatastoreRestoreSettings,
     EmbeddedEtcdSettings,
     EtcdS3Settings,
     ExternalDatastoreSettings,
@@ -367,6 +368,45 @@ REFUSED = {
         "restoreFile: a backup cannot be restored into datastoreEngine `etcd`; choose `pg`, `mysql`, `sqlite` or "
         "`external` with Postgres or MySQL.",
     ),
+    "a restore from a database that has no such name": (
+        {"datastoreRestoreFrom": "Old_Store"},
+        "datastoreRestoreFrom: `Old_Store` must be a database cluster's name: `doctl databases list` shows them.",
+    ),
+    "a backup of no zone's time": (
+        {"datastoreRestoreFrom": "old", "datastoreRestoreAt": "2026-01-31T19:25:22"},
+        "datastoreRestoreAt: `2026-01-31T19:25:22` must be a time with a zone, such as `2026-01-31T19:25:22Z`; "
+        "`doctl databases backups` has them.",
+    ),
+    "a restore without the token": (
+        {"datastoreRestoreFrom": "old"},
+        "datastoreRestoreToken: has no value, and datastoreRestoreFrom needs the old cluster's server token, which "
+        "opens its rows; set it with `pulumi config set --secret datastoreRestoreToken`.",
+    ),
+    "a token that is none": (
+        {"datastoreRestoreFrom": "old", "datastoreRestoreToken": "hidden token"},
+        "datastoreRestoreToken: its value must be a server token, as `/var/lib/rancher/k3s/server/token` on a server "
+        "has it.",
+    ),
+    "a token for nothing": (
+        {"datastoreRestoreToken": "hidden"},
+        "datastoreRestoreToken: belongs to datastoreRestoreFrom, which names no database; set that too, or "
+        "`pulumi config rm datastoreRestoreToken`.",
+    ),
+    "a database made of itself": (
+        {"datastoreRestoreFrom": "k3s-ext-datastore", "datastoreRestoreToken": "hidden"},
+        "datastoreRestoreFrom: `k3s-ext-datastore` is what this stack's own database is called, and a copy needs "
+        "another name; choose another namePrefix.",
+    ),
+    "two backups": (
+        {"datastoreRestoreFrom": "old", "datastoreRestoreToken": "hidden", "restoreFile": "fra1.backup"},
+        "datastoreRestoreFrom: `old` and restoreFile `fra1.backup` each fill the datastore; choose one, and "
+        "`pulumi config rm` the other.",
+    ),
+    "DigitalOcean's backup of what it does not keep": (
+        {"datastoreEngine": "etcd", "datastoreRestoreFrom": "old"},
+        "datastoreRestoreFrom: is for datastoreEngine `pg` and `mysql`, which DigitalOcean backs up, and this stack "
+        "has `etcd`; set datastoreEngine, or `pulumi config rm datastoreRestoreFrom`.",
+    ),
     "no database node": ({"datastoreNodes": 0}, "datastoreNodes: `0` must be a whole number from 1 to 3."),
     "an unknown load balancer size": (
         {"loadBalancerSize": "lb-huge"},
@@ -532,3 +572,20 @@ def test_what_is_there_already_is_left_out_by_default() -> None:
 def test_the_range_of_a_vpc_that_is_there_is_not_the_stack_s_to_measure() -> None:
     given = config(vpcId="5a4981aa-9653-4bd1-bef5-d6bff52042e4", vpcCidr="10.10.10.0/28", agentCount=9)
     assert parse_settings(given, stack="dev", folder=CHECKOUT).agent_count == 9
+
+
+@pytest.mark.parametrize("given", ["secret-token", "K10" + "0a" * 32 + "::server:secret-token"])
+def test_a_restore_from_digitalocean_s_backup_has_its_time_in_utc_and_the_token_s_password(given: str) -> None:
+    restore = {"datastoreRestoreFrom": "old", "datastoreRestoreAt": "2026-01-31T20:25:22+01:00"}
+    settings = parse_settings(
+        config(**restore, datastoreRestoreToken=given), stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS
+    )
+    assert isinstance(settings.datastore, ManagedDatastoreSettings)
+    assert settings.datastore.restore == DatastoreRestoreSettings("old", "2026-01-31T19:25:22Z", "secret-token")
+    assert "secret-token" not in repr(settings)
+
+
+def test_the_old_cluster_s_token_is_refused_in_plain() -> None:
+    (problem,) = refusals(config(datastoreRestoreFrom="old", datastoreRestoreToken="seen-by-all"), secrets=())
+    assert problem.startswith("datastoreRestoreToken: is kept in plain text; set it with `pulumi config set --secret ")
+    assert "seen-by-all" not in problem

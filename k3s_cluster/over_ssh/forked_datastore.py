@@ -1,0 +1,177 @@
+"""A managed database that DigitalOcean made of another one's backup: made this cluster's before a server starts on it.
+
+"Forking ... will replicate all the databases, users, and other settings from the original"
+(docs.digitalocean.com/products/databases/postgresql/how-to/fork-clusters): the old cluster's rows are there, sealed
+with its server token, its machines among them, and its user, whose password must open nothing here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider
+
+from k3s_cluster import k3s_version
+from k3s_cluster.account.client import Credentials
+from k3s_cluster.account.database_users import DatabaseUsers, User, UsersError
+from k3s_cluster.backup import datastore
+from k3s_cluster.backup.backup_file import BackupError
+from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, target_of
+from k3s_cluster.over_ssh.datastore_grants import OWNER, grant
+from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Login, answer_of
+from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
+from k3s_cluster.stack_config import credentials
+
+_SECRETS = ["private_key", "endpoint", "password", "administrator_password", "server_token"]
+
+
+@dataclass(frozen=True)
+class ForkedDatastoreArgs:
+    """Whose backup it is, the old cluster's server token, the server to tunnel through, the database and its users.
+
+    `fixed` are K3s's settings that must be the old cluster's, as k3s_config.fixed_settings gives them.
+    """
+
+    source: str
+    server_token: pulumi.Input[str]
+    k3s_version: str
+    fixed: dict[str, str]
+    host: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+    private_key: pulumi.Input[str]
+    database_id: pulumi.Input[str]
+    engine: str
+    database_host: pulumi.Input[str]
+    database_port: pulumi.Input[int]
+    database_ca: pulumi.Input[str]
+    administrator: pulumi.Input[str]
+    administrator_password: pulumi.Input[str]
+    database: pulumi.Input[str]
+    user: pulumi.Input[str]
+    password: pulumi.Input[str]
+    endpoint: pulumi.Input[str | None]
+
+
+class ForkedDatastoreProvider(ResourceProvider):
+    """Works once, at creation, and can be repeated until a server has started. From then on nothing is compared."""
+
+    serialize_as_secret_always = False
+    _credentials: Credentials | None = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        keys = ("digitalocean:apiEndpoint", "digitalocean:token")
+        config = {key: value for key in keys if (value := req.config.get(key))}
+        self._credentials = credentials(config, os.environ)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        progress = progress_of(props["urn"])
+        try:
+            if self._credentials is None:
+                raise UsersError("there is no DigitalOcean token to delete the old cluster's users with")
+            users = DatabaseUsers(self._credentials, props["database_id"])
+            former = [user for user in users.all() if not user.primary and user.name != props["user"]]
+            with connect(target_of(props, props), progress) as server:
+                progress("taking the copied rows over")
+                if props["engine"] == "pg":
+                    _own_the_table(server, props, former)
+                found = datastore.take_over(
+                    server,
+                    props["endpoint"],
+                    props["database_ca"],
+                    props["server_token"],
+                    lambda found: _require_fit(found, props),
+                )
+            for user in former:
+                progress(f"deleting the old user {user.name}")
+                users.delete(user.name)
+        except BackupError as error:
+            raise NodeError(
+                f"the copy of {props['source']} and datastoreRestoreToken do not fit: {error}. Set the server token of "
+                "the cluster whose database that is, with `pulumi config set --secret datastoreRestoreToken`, and run "
+                "`pulumi up` again"
+            ) from None
+        except UsersError as error:
+            raise NodeError(f"the users in the copy of {props['source']} could not be deleted: {error}") from None
+        tell(props["urn"], f"{found.objects} objects of {props['source']}; deleted users: {len(former)}")
+        return CreateResult(props["source"], props)
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        return DiffResult(changes=False)
+
+
+class UnfitError(NodeError):
+    """The old cluster's servers had other settings than these."""
+
+
+def _require_fit(found: datastore.Found, props: dict[str, Any]) -> None:
+    problems = unfit(found, props["k3s_version"], props["fixed"])
+    if problems:
+        raise UnfitError(
+            f"{'; '.join(problems)}. Nothing was changed in the copy: `pulumi destroy` what was made so far, and begin "
+            "again with the old cluster's settings"
+        )
+
+
+def unfit(found: datastore.Found, version: str, fixed: dict[str, str]) -> list[str]:
+    """Why a cluster with K3s `version` and the settings `fixed` cannot go on with what was found. Pure."""
+    problems = []
+    if found.k3s_version and (refusal := k3s_version.refusal(found.k3s_version, version)):
+        problems.append(f"the old cluster had K3s {found.k3s_version}, and k3sVersion {refusal}")
+    # A K3s that does not say what it was started with says nothing of its settings.
+    for key, reason in sorted(UNCHANGEABLE.items()) if found.arguments else ():
+        was, will = found.arguments.get(key), fixed.get(key)
+        if _plain(was) != _plain(will):
+            shown = f"`{was}`" if was is not None else "K3s's default"
+            problems.append(f"the old cluster had {shown} for k3sServerConfig.{key}, and it must stay so: {reason}")
+    return problems
+
+
+def _plain(value: str | None) -> str | None:
+    """Python writes `True` where K3s writes `true`, and K3s's switches are off unless they are on."""
+    lower = (value or "").lower()
+    return None if lower in ("", "false") else lower
+
+
+def _own_the_table(server: Connection, props: dict[str, Any], former: list[User]) -> None:
+    """Where an earlier version of this program made the old cluster, kine's table is the old user's own."""
+    login = Login(
+        "pg",
+        props["database_host"],
+        int(props["database_port"]),
+        props["database_ca"],
+        props["database"],
+        props["administrator"],
+        props["administrator_password"],
+    )
+    query = "SELECT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename = 'kine'"
+    try:
+        rows = answer_of(server, login, query)
+        for user in former:
+            if [[user.name]] == rows and user.password:
+                grant(server, {**props, "user": user.name, "password": user.password})
+        rows = answer_of(server, login, query)
+    except (OSError, *DATABASE_ERRORS) as error:
+        raise NodeError(f"{props['database_host']} did not answer as it should: {error}") from None
+    if rows and rows != [[OWNER]]:
+        raise NodeError(
+            f"the table `kine` in the copy of {props['source']} belongs to {rows[0][0]}, whose password DigitalOcean "
+            f"does not tell; as that user, `ALTER TABLE kine OWNER TO {OWNER}`, and run `pulumi up` again"
+        )
+
+
+class ForkedDatastore(Resource, module="over_ssh", name="ForkedDatastore"):
+    """A copied datastore that is this cluster's alone. `server_token` is the old cluster's, and secret."""
+
+    server_token: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ForkedDatastoreArgs, opts: pulumi.ResourceOptions) -> None:
+        secrets = pulumi.ResourceOptions(additional_secret_outputs=_SECRETS)
+        props = {
+            "urn": own_urn(name, "ForkedDatastore", opts.parent),
+            **{field: getattr(args, field) for field in ForkedDatastoreArgs.__dataclass_fields__},
+        }
+        super().__init__(ForkedDatastoreProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))
