@@ -112,14 +112,16 @@ def take_over(server: Connection, endpoint: str, ca: str, token: str, check: Cal
             keys = engine.names(connection)
             if not any(key.startswith("/bootstrap/") for key in keys):
                 raise BackupError(f"its database `{database.database}` holds no K3s cluster")
-            if bootstrap_key(token) not in keys:
+            if not keys.get(bootstrap_key(token)):
                 raise BackupError("they are the rows of a cluster with another server token")
             of_machines = [key for key in keys if belongs_to_a_machine(key)]
             nodes = engine.last_values(connection, [key for key in of_machines if key.startswith(NODES)])
             servers = [(arguments, node) for node in nodes if (arguments := server_arguments(node)) is not None]
-            kept = sum(key.startswith("/registry/") for key in keys) - len(of_machines)
             found = Found(
-                kept,
+                sum(
+                    lives and key.startswith("/registry/") and not belongs_to_a_machine(key)
+                    for key, lives in keys.items()
+                ),
                 max((kubelet_version(node) or "" for _, node in servers), key=_age, default=""),
                 servers[0][0] if servers else {},
             )

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 #: kine's columns, in its own order: github.com/k3s-io/kine, pkg/drivers/*/*.go ("schema").
 COLUMNS = ("id", "name", "created", "deleted", "create_revision", "prev_revision", "lease", "value", "old_value")
+#: The last word on each key, in SQL.
+LAST = "SELECT name, deleted FROM kine WHERE id IN (SELECT max(id) FROM kine GROUP BY name)"
 #: The database that kine takes where an endpoint names none: pkg/drivers/pgsql/pgsql.go, and mysql/mysql.go.
 KINE_DATABASE = "kubernetes"
 

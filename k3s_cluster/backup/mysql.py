@@ -11,7 +11,7 @@ import pymysql
 import pymysql.cursors
 
 from k3s_cluster.backup.backup_file import BackupError
-from k3s_cluster.backup.kine_rows import COLUMNS, KINE_DATABASE, Row
+from k3s_cluster.backup.kine_rows import COLUMNS, KINE_DATABASE, LAST, Row
 from k3s_cluster.datastore_endpoint import DatabaseAddress
 from k3s_cluster.over_ssh.datastore_session import verifying
 
@@ -94,13 +94,13 @@ def load(database: pymysql.Connection[Any], rows: Iterable[Row], top: int, boots
         database.commit()
 
 
-def names(database: pymysql.Connection[Any]) -> list[str]:
-    """Every key that there are rows of; none where there is no table."""
+def names(database: pymysql.Connection[Any]) -> dict[str, bool]:
+    """Every key that there are rows of, and whether it lives; none where there is no table."""
     with database.cursor() as cursor:
         if not cursor.execute("SHOW TABLES LIKE 'kine'"):
-            return []
-        cursor.execute("SELECT DISTINCT name FROM kine")
-        return [str(name) for (name,) in cursor.fetchall()]
+            return {}
+        cursor.execute(LAST)
+        return {str(name): not deleted for name, deleted in cursor.fetchall()}
 
 
 def last_values(database: pymysql.Connection[Any], keys: Sequence[str]) -> list[bytes]:

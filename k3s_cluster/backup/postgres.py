@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pg8000.native
 
 from k3s_cluster.backup.backup_file import BackupError
-from k3s_cluster.backup.kine_rows import COLUMNS, KINE_DATABASE, Row
+from k3s_cluster.backup.kine_rows import COLUMNS, KINE_DATABASE, LAST, Row
 from k3s_cluster.datastore_endpoint import DatabaseAddress
 from k3s_cluster.over_ssh.datastore_session import verifying
 
@@ -85,11 +85,11 @@ def load(database: pg8000.native.Connection, rows: Iterable[Row], top: int, boot
     database.run("COMMIT")
 
 
-def names(database: pg8000.native.Connection) -> list[str]:
-    """Every key that there are rows of; none where there is no table."""
+def names(database: pg8000.native.Connection) -> dict[str, bool]:
+    """Every key that there are rows of, and whether it lives; none where there is no table."""
     if database.run("SELECT to_regclass('kine')") == [[None]]:
-        return []
-    return [str(name) for (name,) in database.run("SELECT DISTINCT name FROM kine")]
+        return {}
+    return {str(name): not deleted for name, deleted in database.run(LAST)}
 
 
 def last_values(database: pg8000.native.Connection, keys: Sequence[str]) -> list[bytes]:
