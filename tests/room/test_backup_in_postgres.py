@@ -9,13 +9,17 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pg8000.native
 import pytest
 
-from k3s_cluster.backup import postgres
+from k3s_cluster.backup import datastore, postgres
 from k3s_cluster.backup.backup_file import BackupError
+from k3s_cluster.backup.datastore import Found
 from k3s_cluster.backup.kine_rows import Row, bootstrap_key
+from k3s_cluster.over_ssh.connection import NodeError
 from local_cloud.databases.postgresql import binaries
 
 KEY = bootstrap_key("server")
@@ -132,3 +136,35 @@ def test_keys_are_named_read_and_forgotten_with_all_their_revisions(connect: Con
     assert sorted(postgres.last_values(connect(), keys)) == [b"newer", b"x" * 999]
     postgres.forget(connect(), keys)
     assert held(connect()) == [row for row in ROWS if row.name not in keys]
+
+
+def test_a_copy_is_taken_over_whole_or_not_at_all_and_can_be_again(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_machines = [
+        Row(TOP - 4, "/registry/minions/old-server-1a2b", 1, 0, 0, 0, 0, b"x:\x0cv1.34.2+k3s1B", b""),
+        Row(TOP - 3, "/registry/leases/kube-node-lease/old-server-1a2b", 1, 0, 0, 0, 0, b"x", b""),
+        Row(TOP - 2, "/registry/secrets/kube-system/old-server-1a2b.node-password.k3s", 1, 0, 0, 0, 0, b"x", b""),
+        Row(TOP - 1, "/registry/minions/old-server-1a2b", 0, 0, TOP - 4, TOP - 4, 0, b"y", b"x"),
+        Row(TOP, "/registry/masterleases/10.10.10.3", 1, 0, 0, 0, 0, b"x", b""),
+    ]
+    postgres.load(connect(), [*ROWS, *of_machines], TOP, KEY)
+    monkeypatch.setattr(postgres, "connect", lambda *_: connect())
+    server: Any = SimpleNamespace(tunnel=lambda *_: contextlib.nullcontext())
+
+    def take_over(token: str, check: Callable[[Found], None] = lambda _: None) -> Found:
+        return datastore.take_over(server, "postgres://u:p@h:1/k3s", "", token, check)
+
+    def unfit(_: Found) -> None:
+        raise NodeError("unfit")
+
+    with pytest.raises(BackupError, match="the rows of a cluster with another server token"):
+        take_over("another")
+    with pytest.raises(NodeError, match="unfit"):
+        take_over("server", unfit)
+    assert held(connect()) == [*ROWS, *of_machines]
+    # Again, as after a run that was killed before it could say that it was done.
+    assert [take_over("server").objects for _ in range(2)] == [len(ROWS) - 1] * 2
+    assert held(connect()) == ROWS
+    (row,) = connect().run("INSERT INTO kine (name) VALUES ('next') RETURNING id")
+    assert row == [TOP + 1]
