@@ -13,11 +13,19 @@ OWN, OTHER = "10.10.10.2", "10.10.10.3"
 TOOLS = {
     # Each sleep begins the next turn; the script ends with the last one.
     "sleep": 'turn=$(($(cat turn) + 1)); echo $turn > turn; [ -e "ready-$turn" ]',
-    "curl": 'for url; do :; done; grep -qxF "$(echo "$url" | cut -d/ -f3)" "ready-$(cat turn)"',
+    # 22 is an error's answer, 28 none at all.
+    "curl": 'for url; do :; done; asked="$(echo "$url" | cut -d/ -f3)"; found="ready-$(cat turn)"; '
+    'grep -qxF "$asked" "$found" && exit 0; grep -qxF "$asked fails" "$found" && exit 22; exit 28',
     "nft": 'echo "$(cat turn) $1" >> told; cat > /dev/null',
     "hostname": f'echo "203.0.113.2 {OWN} "',
     "sed": f"printf '%s\\n' {OWN} {OTHER}",
 }
+
+
+def answer(told: str) -> str:
+    """Whom the stood-in curl is to hear: `told` is an address, and `fails` where it answers an error."""
+    address, _, error = told.partition(" ")
+    return f"{address if ':' in address else f'{address}:6443'} {error}".strip()
 
 
 def watched(folder: Path, turns: list[tuple[str, ...]]) -> list[str]:
@@ -27,12 +35,14 @@ def watched(folder: Path, turns: list[tuple[str, ...]]) -> list[str]:
         (folder / name).chmod(0o755)
     (folder / "turn").write_text("0")
     for number, ready in enumerate(turns, start=1):
-        (folder / f"ready-{number}").write_text("".join(f"{address}:6443\n" for address in ready))
+        (folder / f"ready-{number}").write_text("".join(f"{answer(each)}\n" for each in ready))
     environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
     subprocess.run(["sh", SCRIPT], cwd=folder, env=environment, stdin=subprocess.DEVNULL, timeout=30, check=True)
     return (folder / "told").read_text().splitlines()
 
 
+#: What a member of etcd says of itself without a majority.
+NO_QUORUM = "127.0.0.1:2381 fails"
 HERE, ELSEWHERE = ("127.0.0.1", OWN, OTHER), (OTHER,)
 
 
@@ -47,6 +57,9 @@ HERE, ELSEWHERE = ("127.0.0.1", OWN, OTHER), (OTHER,)
         ([(OWN,), (OWN,)], []),
         ([ELSEWHERE, ELSEWHERE, ()], ["2 -f", "3 delete"]),
         ([(), (), ELSEWHERE], ["3 -f"]),
+        ([(NO_QUORUM,), (NO_QUORUM,), (NO_QUORUM,), HERE], ["2 -f", "4 delete"]),
+        ([(NO_QUORUM, f"{OTHER} fails"), (NO_QUORUM, f"{OTHER} fails")], []),
+        ([("127.0.0.1:2381",), ("127.0.0.1:2381",)], []),
     ],
     ids=[
         "well",
@@ -57,6 +70,9 @@ HERE, ELSEWHERE = ("127.0.0.1", OWN, OTHER), (OTHER,)
         "it is not its own other",
         "the other one fails as well",
         "the other one comes back first",
+        "a member of etcd that is cut off",
+        "no member has a majority, and they reach each other",
+        "etcd is well and only the API is not",
     ],
 )
 def test_a_server_leaves_only_while_another_one_is_ready(

@@ -3,6 +3,8 @@
 #
 # K3s's port stays open when its datastore is out of reach, so a load balancer's TCP check finds nothing wrong with it.
 # Where no server can answer, none leaves: clients hear the API's own error, and are served again as soon as it answers.
+# A member of etcd that has lost its majority and reaches nobody is cut off: whether the others can answer it cannot
+# ask, and it cannot answer itself.
 set -u
 
 tls=/var/lib/rancher/k3s/server/tls # docs.k3s.io/cli/certificate
@@ -23,11 +25,26 @@ servers() {
 
 another_is_ready() {
     mine=" $(hostname -I) "
+    reached=no
     for address in $(servers); do
         case $mine in *" $address "*) continue ;; esac
-        if ready "$address"; then return 0; fi
+        status=0
+        ready "$address" || status=$?
+        # 22 is an answer that is an error (curl.se/docs/manpage.html, "EXIT CODES").
+        case $status in
+            0) return 0 ;;
+            22) reached=yes ;;
+        esac
     done
     return 1
+}
+
+# Asked after `another_is_ready`. etcd tells its health on loopback, where there is an etcd at all.
+cut_off() {
+    [ "$reached" = no ] || return 1
+    status=0
+    curl --silent --fail --output /dev/null --noproxy '*' --max-time 4 http://127.0.0.1:2381/health || status=$?
+    [ "$status" -eq 22 ]
 }
 
 # Connections that stand are ended, too: a client that waits for an answer is better off with another server.
@@ -62,10 +79,10 @@ while sleep $((failed > 0 ? 1 : 2)); do
         continue
     fi
     failed=$((failed + 1))
-    if [ "$failed" -ge "$patience" ] && another_is_ready; then
+    if [ "$failed" -ge "$patience" ] && { another_is_ready || cut_off; }; then
         if [ "$out" = no ] && take_out; then
             out=yes
-            echo "the API does not answer here, and does on another server: clients are sent away"
+            echo "the API does not answer here, and does on another server, or may do: clients are sent away"
         fi
     elif [ "$out" = yes ] && [ "$failed" -ge "$patience" ]; then
         put_back
