@@ -273,6 +273,7 @@ class K3sCluster(pulumi.ComponentResource):
             at_a_time=settings.roll.max_unavailable_agents,
             health_check=_health_check(settings) if role == "server" else None,
             etcd_member=etcd_member,
+            from_backup=etcd_member and bool(settings.restore_file),
         )
         return Node(self._logical_name(name), args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 
@@ -315,10 +316,11 @@ class K3sCluster(pulumi.ComponentResource):
         datastore_ca: pulumi.Input[str] | None,
         after: Sequence[pulumi.Resource],
     ) -> RestoredDatastore:
-        """The backup's rows and tokens, there before the first server starts."""
+        """The backup's rows, or its snapshot, and tokens: there before the first server starts."""
         settings = self._settings
         args = RestoredDatastoreArgs(
             file=file,
+            engine=settings.datastore.engine,
             k3s_version=settings.k3s_version,
             fixed=fixed_settings(server_rules(settings)),
             host=self._servers[0].public_ip,

@@ -17,7 +17,7 @@ class Proof:
 
 
 _HA = "tests/e2e/test_ha.py"
-_BACKUP = "tests/e2e/test_backup.py"
+_BACKUP = "tests/e2e/backups.py"
 _ETCD, _RESTORE = (
     "tests/e2e/test_datastore_etcd.py",
     "test_a_snapshot_brings_everything_back_after_all_servers_were_lost",
@@ -50,6 +50,9 @@ PROOFS: dict[str, Proof] = {
     ),
     "bin/local pulumi destroy": Proof(_HA, "test_destroy_leaves_nothing_and_up_builds_it_again", "stack.destroy()"),
     "make down": Proof(".ci/run", None, "make down"),
+    "pulumi up --refresh": Proof(
+        _ETCD, "test_one_survivor_brings_the_others_back_after_the_majority_was_lost", 'stack.up("--refresh")'
+    ),
     "pulumi up": Proof(_STACK, "up", 'pulumi("up", "--yes"'),
     "pulumi stack init fra1": Proof(_STACK, "init", 'pulumi("stack", "init", self.name)'),
     "kubectl get nodes": Proof(_STACK, "nodes", 'kubectl("get", "nodes"'),
@@ -81,6 +84,11 @@ PROOFS: dict[str, Proof] = {
     "scp SNAPSHOT root@ADDRESS:/root/snapshot": Proof(_ETCD, _RESTORE, "base64 -d > /root/snapshot"),
     "ssh root@ADDRESS k3s server --cluster-reset --cluster-reset-restore-path=/root/snapshot": Proof(
         _ETCD, _RESTORE, '"k3s", "server", "--cluster-reset", "--cluster-reset-restore-path=/root/snapshot"'
+    ),
+    "ssh root@ADDRESS sh -s < k3s_cluster/over_ssh/on_servers/reset-etcd.sh": Proof(
+        _ETCD,
+        "test_one_survivor_brings_the_others_back_after_the_majority_was_lost",
+        'in_server(survivor, "sh", "-s", stdin=RESET_SCRIPT.read_text())',
     ),
     "bin/local CMD": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
     "bin/local": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
@@ -134,7 +142,6 @@ NOT_RUN: dict[str, str] = {
     "pulumi config set --secret datastoreRestoreToken": "asks for the value",
     "pulumi config set --path --secret etcdS3.secretKey": "asks for the value",
     "pulumi config set datastoreCa < ca.pem": "reads a file that is the reader's own",
-    "pulumi up --refresh": "is `pulumi refresh` and `pulumi up`, which tests run",
     "kubectl get pdb -A": "only looks",
     "kubectx": "a program of its own; test_two_stacks.py switches contexts with kubectl",
     "kubectx fra1": "a program of its own; test_two_stacks.py switches contexts with kubectl",

@@ -1,11 +1,13 @@
 """The backup file: age's format (age-encryption.org/v1), opened by a passphrase, so that `age --decrypt` reads it too.
 
-Inside is gzip, and in it lines of JSON: what the cluster was, one line for each row, and last how many there were.
+Inside is gzip, and in it first a line of JSON: what the cluster was. Then, from SQL, a line of JSON for each row, and
+last how many there were; from etcd, the bytes of K3s's own snapshot (`age --decrypt FILE | gunzip | tail --lines=+2`).
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -19,6 +21,12 @@ import pyrage
 from k3s_cluster.backup.kine_rows import Row, bootstrap_key, from_line, to_line
 
 FORMAT = "k3s-digitalocean backup 1"
+#: A program that knows only the first format refuses this one, instead of reading a snapshot as rows.
+SNAPSHOT_FORMAT = "k3s-digitalocean backup 2: etcd snapshot"
+ETCD = "etcd"
+#: etcd appends a SHA-256 digest to a snapshot (etcd.io/docs/v3.5/op-guide/recovery, "Snapshotting the keyspace").
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_PIECE_BYTES = 1 << 18
 _AGE = b"age-encryption.org/v1\n"
 #: age's library takes the text as a whole: so much of it, compressed, may be in memory.
 MOST_BYTES = 1 << 30
@@ -52,6 +60,22 @@ class Backup:
     origin: Origin
     _lines: bytes = field(repr=False)
 
+    @property
+    def is_snapshot(self) -> bool:
+        """True if it holds a snapshot of etcd instead of rows."""
+        return self.origin.engine == ETCD
+
+    def contents(self) -> str:
+        """What it holds, in words. BackupError if it is not complete."""
+        return "an etcd snapshot" if self.is_snapshot else f"{live_objects(self.rows())} objects"
+
+    def snapshot(self) -> Iterator[bytes]:
+        """The snapshot, in pieces."""
+        with gzip.open(io.BytesIO(self._lines)) as content:
+            content.readline()
+            while piece := content.read(_PIECE_BYTES):
+                yield piece
+
     def rows(self) -> Iterator[Row]:
         """Every row, in the order of revisions. BackupError at the end if some are missing."""
         count = 0
@@ -67,33 +91,52 @@ class Backup:
         raise BackupError(f"{self.path} is not complete: it ends after {count} rows; use another backup")
 
 
-class BackupWriter:
-    """Collects rows, in the order of revisions, and writes them as one file."""
+class _Writer:
+    """Collects what a backup holds, after a line that says of what it is, and writes it as one file."""
+
+    format: str
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._buffer = io.BytesIO()
-        self._lines = gzip.GzipFile(fileobj=self._buffer, mode="wb", mtime=0)
-        self._write(json.dumps({"format": FORMAT, **asdict(origin)}))
+        self._content = gzip.GzipFile(fileobj=self._buffer, mode="wb", mtime=0)
+        self._write(json.dumps({"format": self.format, **asdict(origin)}).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        self._content.write(data)
+        if self._buffer.tell() > MOST_BYTES:
+            raise BackupError(f"the datastore is larger than {MOST_BYTES >> 30} GiB even compressed; use its own dump")
+
+    def _save(self, path: Path, passphrase: str) -> int:
+        self._content.close()
+        sealed = pyrage.passphrase.encrypt(self._buffer.getvalue(), passphrase)
+        _write_private(path, sealed)
+        return len(sealed)
+
+
+class BackupWriter(_Writer):
+    """Collects rows, in the order of revisions, and writes them as one file."""
+
+    format = FORMAT
+
+    def __init__(self, origin: Origin) -> None:
+        super().__init__(origin)
         self._bootstrapped = False
         #: Live keys of Kubernetes' own, as `kubectl get` would count them.
         self._objects: set[str] = set()
         self.rows = 0
 
     def add(self, row: Row) -> None:
-        self._write(to_line(row))
+        self._write(to_line(row).encode() + b"\n")
         self.rows += 1
         _tally(self._objects, row)
         self._bootstrapped = self._bootstrapped or (
             row.name == bootstrap_key(self._origin.server_token) and not row.deleted
         )
-        if self._buffer.tell() > MOST_BYTES:
-            raise BackupError(f"the datastore is larger than {MOST_BYTES >> 30} GiB even compressed; use its own dump")
 
-    @property
-    def objects(self) -> int:
-        """How many objects the cluster has."""
-        return len(self._objects)
+    def contents(self) -> str:
+        """What it holds, in words."""
+        return f"{len(self._objects)} objects"
 
     def save(self, path: Path, passphrase: str) -> int:
         """Write the file, mode 0600, in one step; its size in bytes.
@@ -105,14 +148,36 @@ class BackupWriter:
                 "the datastore has no certificate authorities that the server token seals, so no cluster could be made "
                 "from it; nothing was written. Is the cluster up? `kubectl get nodes` must answer"
             )
-        self._write(json.dumps({"rows": self.rows}))
-        self._lines.close()
-        sealed = pyrage.passphrase.encrypt(self._buffer.getvalue(), passphrase)
-        _write_private(path, sealed)
-        return len(sealed)
+        self._write(json.dumps({"rows": self.rows}).encode() + b"\n")
+        return self._save(path, passphrase)
 
-    def _write(self, line: str) -> None:
-        self._lines.write(line.encode() + b"\n")
+
+class SnapshotWriter(_Writer):
+    """Collects a snapshot of etcd, piece by piece, and writes it as one file."""
+
+    format = SNAPSHOT_FORMAT
+
+    def __init__(self, origin: Origin) -> None:
+        super().__init__(origin)
+        self._digest = hashlib.sha256()
+        #: What may be the digest at the snapshot's end.
+        self._end = b""
+
+    def add(self, piece: bytes) -> None:
+        self._write(piece)
+        seen = self._end + piece
+        self._digest.update(seen[:-_DIGEST_BYTES])
+        self._end = seen[-_DIGEST_BYTES:]
+
+    def contents(self) -> str:
+        """What it holds, in words: how many objects there are in it, only etcd could tell."""
+        return "an etcd snapshot"
+
+    def save(self, path: Path, passphrase: str) -> int:
+        """Write the file, mode 0600, in one step; its size in bytes. BackupError if the snapshot is not whole."""
+        if self._digest.digest() != self._end:
+            raise BackupError("etcd's snapshot did not arrive as it was taken; nothing was written. Try again")
+        return self._save(path, passphrase)
 
 
 def require_a_place(path: Path) -> None:
@@ -144,9 +209,9 @@ def _read(path: Path, lines: bytes) -> Backup:
     try:
         with gzip.open(io.BytesIO(lines)) as text:
             header = json.loads(text.readline())
-        if header["format"] != FORMAT:
-            raise ValueError
         origin = Origin(**{each.name: header[each.name] for each in fields(Origin)})
+        if header["format"] != (SNAPSHOT_FORMAT if origin.engine == ETCD else FORMAT):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise BackupError(f"{path} holds something else than a backup that this program can read") from None
     return Backup(path, origin, lines)

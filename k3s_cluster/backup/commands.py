@@ -15,8 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from k3s_cluster.backup import datastore, passphrase, stack_state
-from k3s_cluster.backup.backup_file import BackupError, BackupWriter, Origin, live_objects, open_backup, require_a_place
+from k3s_cluster.backup import datastore, etcd, passphrase, stack_state
+from k3s_cluster.backup.backup_file import (
+    ETCD,
+    BackupError,
+    BackupWriter,
+    Origin,
+    SnapshotWriter,
+    open_backup,
+    require_a_place,
+)
 from k3s_cluster.k3s_config import fixed_settings
 from k3s_cluster.over_ssh import k3s_service
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect
@@ -57,27 +65,31 @@ def backup(arguments: Sequence[str]) -> int:
     endpoint = cluster.servers[0].config.get("datastore-endpoint")
     engine = datastore.engine_of(cluster.engine, endpoint)
     secret = passphrase.to_make(os.environ)
-    with _any_server(cluster.servers) as (server, chosen):
+    with _any_server(cluster.servers, serving=engine == ETCD) as (server, chosen):
         config = chosen.config
-        writer = BackupWriter(
-            Origin(
-                stack=stack,
-                engine=engine,
-                k3s_version=k3s_service.installed_version(server) or "",
-                made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                server_token=config["token"],
-                agent_token=config["agent-token"],
-                fixed=fixed_settings(config),
-            )
+        origin = Origin(
+            stack=stack,
+            engine=engine,
+            k3s_version=k3s_service.installed_version(server) or "",
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            server_token=config["token"],
+            agent_token=config["agent-token"],
+            fixed=fixed_settings(config),
         )
-        datastore.dump(server, endpoint, chosen.datastore_ca, writer.add)
+        writer: BackupWriter | SnapshotWriter
+        if engine == ETCD:
+            writer = SnapshotWriter(origin)
+            etcd.dump(server, config, writer.add)
+        else:
+            writer = BackupWriter(origin)
+            datastore.dump(server, endpoint, chosen.datastore_ca, writer.add)
     size = writer.save(given.file, secret)
-    print(f"{given.file}: {writer.objects} objects of stack {stack}, {size} bytes, encrypted. Keep the passphrase.")
+    print(f"{given.file}: {writer.contents()} of stack {stack}, {size} bytes, encrypted. Keep the passphrase.")
     return 0
 
 
 def restore(arguments: Sequence[str]) -> int:
-    """Make the cluster of a stack that has none yet from a backup: its rows and tokens, on new machines."""
+    """Make the cluster of a stack that has none yet from a backup: its objects and tokens, on new machines."""
     parser = argparse.ArgumentParser(prog="bin/restore", description=restore.__doc__, epilog=_PASSPHRASE)
     parser.add_argument("file", type=Path, help="what bin/backup wrote")
     parser.add_argument("--stack", help="the stack, made with `pulumi stack init`; the selected one if left out")
@@ -87,7 +99,7 @@ def restore(arguments: Sequence[str]) -> int:
     secret = passphrase.to_open(os.environ)
     opened = open_backup(given.file, secret)
     origin = opened.origin
-    print(f"{given.file}: {live_objects(opened.rows())} objects of stack {origin.stack}, {origin.made_at}", flush=True)
+    print(f"{given.file}: {opened.contents()} of stack {origin.stack}, {origin.made_at}", flush=True)
     begun = stack_state.cluster(_export(stack))
     setting = _as_setting(given.file)
     # A link's name is not the setting's.
@@ -103,10 +115,8 @@ def restore(arguments: Sequence[str]) -> int:
                 f"it goes into an empty stack. To roll back, `pulumi destroy --stack {stack}` and restore again, or "
                 "`pulumi stack init` another stack and name it with --stack"
             )
-        print(
-            f"Its rows are in stack {stack} already, and are left as they are: this run goes on with the rest.",
-            flush=True,
-        )
+        there = "Its snapshot is" if opened.is_snapshot else "Its rows are"
+        print(f"{there} in stack {stack} already, and left as it is: this run goes on with the rest.", flush=True)
     _pulumi("config", "set", "restoreFile", setting, "--stack", stack)
     with _in_a_file(secret) as file:
         status = _pulumi_up(stack, file, *(["--yes"] if given.yes else []))
@@ -119,8 +129,13 @@ def restore(arguments: Sequence[str]) -> int:
 
 
 @contextlib.contextmanager
-def _any_server(servers: Sequence[stack_state.Server]) -> Iterator[tuple[Connection, stack_state.Server]]:
-    """A connection to the first server that answers, and that server. NodeError if none does."""
+def _any_server(
+    servers: Sequence[stack_state.Server], *, serving: bool = False
+) -> Iterator[tuple[Connection, stack_state.Server]]:
+    """A connection to the first server that answers, with its API if it must be `serving`, and that server.
+
+    NodeError if none does.
+    """
     problems = []
     for server in servers:
         try:
@@ -129,6 +144,9 @@ def _any_server(servers: Sequence[stack_state.Server]) -> Iterator[tuple[Connect
             problems.append(str(error))
             continue
         with connection:
+            if serving and not k3s_service.answers(connection):
+                problems.append(f"the API on {server.target.host} does not answer")
+                continue
             yield connection, server
         return
     raise NodeError("; ".join(problems))

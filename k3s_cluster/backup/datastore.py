@@ -1,4 +1,4 @@
-"""The datastore of a cluster, whichever engine it is: its rows out, and its rows in."""
+"""The datastore of a cluster, whichever SQL engine it is: its rows out, and its rows in. For etcd, see etcd.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from k3s_cluster import k3s_version
 from k3s_cluster.backup import mysql, postgres, sqlite
-from k3s_cluster.backup.backup_file import Backup, BackupError
+from k3s_cluster.backup.backup_file import ETCD, Backup, BackupError
 from k3s_cluster.backup.kine_rows import (
     NODES,
     Row,
@@ -23,16 +23,12 @@ _ENGINES = {"pg": postgres, "mysql": mysql}
 
 
 def engine_of(engine: str, endpoint: str | None) -> str:
-    """`sqlite`, `pg` or `mysql`, from datastoreEngine and K3s's `datastore-endpoint`.
+    """`sqlite`, `pg`, `mysql` or `etcd` (inside the servers), from datastoreEngine and K3s's `datastore-endpoint`.
 
-    BackupError, with what to do instead, for one whose rows are not copied here.
+    BackupError, with what to do instead, for one that is not backed up here.
     """
-    if engine == "etcd":
-        # docs.k3s.io/cli/etcd-snapshot.
-        raise BackupError(
-            "datastoreEngine is `etcd`, which K3s backs up and restores itself: `k3s etcd-snapshot save` on a server, "
-            "and `k3s server --cluster-reset --cluster-reset-restore-path=SNAPSHOT` with the same token"
-        )
+    if engine == ETCD:
+        return ETCD
     if endpoint is None:
         return "sqlite"
     if endpoint.startswith(("postgres://", "postgresql://")):

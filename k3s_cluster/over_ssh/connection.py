@@ -10,7 +10,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ SSH_DEADLINE_SECONDS = 600
 OTHER_SERVER_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 10
 RETRY_SECONDS = 1
+_PIECE_BYTES = 1 << 18
 #: How much of a command's output an error shows, in lines.
 TAIL_LINES = 20
 
@@ -71,19 +72,45 @@ class Connection:
             raise NodeError(f"`{shlex.join(command)}` on {self.target.host} ended with {status}:\n{said}")
         return output
 
-    def attempt(self, *command: str, stdin: str = "", timeout: float = 60) -> tuple[int, str, str]:
+    def attempt(self, *command: str, stdin: str | Iterable[bytes] = "", timeout: float = 60) -> tuple[int, str, str]:
         """Exit status, output and errors of `command`. Raises NodeError if it takes over `timeout` seconds."""
+        output = bytearray()
+        status, errors = self._execute(command, shlex.join(command), stdin, output.extend, timeout)
+        return status, output.decode(errors="replace"), errors
+
+    def stream(self, *command: str, take: Callable[[bytes], object], timeout: float = 60) -> None:
+        """Hand the output of `command` to `take`, in pieces. NodeError if it fails, or none comes for `timeout` s."""
+        status, errors = self._execute(command, command[0], "", take, timeout)
+        if status != 0:
+            raise NodeError(f"`{command[0]}` on {self.target.host} ended with {status}:\n{_tail(errors.strip())}")
+
+    def _execute(
+        self,
+        command: Sequence[str],
+        shown: str,
+        stdin: str | Iterable[bytes],
+        take: Callable[[bytes], object],
+        timeout: float,
+    ) -> tuple[int, str]:
+        """Run `command`, which messages call `shown`; its exit status and errors."""
+        channel = None
         try:
             incoming, outgoing, failing = self._client.exec_command(shlex.join(command), timeout=timeout)
-            incoming.write(stdin)
-            incoming.channel.shutdown_write()
-            output = outgoing.read().decode(errors="replace")
+            channel = outgoing.channel
+            for piece in [stdin] if isinstance(stdin, str) else stdin:
+                incoming.write(piece)
+            channel.shutdown_write()
+            while piece := outgoing.read(_PIECE_BYTES):
+                take(piece)
             errors = failing.read().decode(errors="replace")
-            return outgoing.channel.recv_exit_status(), output, errors
+            return channel.recv_exit_status(), errors
         except TimeoutError:
-            raise NodeError(f"`{shlex.join(command)}` on {self.target.host} took over {timeout:.0f} s") from None
+            raise NodeError(f"`{shown}` on {self.target.host} took over {timeout:.0f} s") from None
         except (OSError, paramiko.SSHException, EOFError) as error:
             raise NodeError(f"the connection to {self.target.host} broke: {_reason(error)}") from error
+        finally:
+            if channel is not None:
+                channel.close()
 
     def read_file(self, path: str) -> str | None:
         """The text of a file, or None where there is none."""
@@ -97,6 +124,16 @@ class Connection:
         script = 'umask 077; mkdir -p "$(dirname "$1")"; cat > "$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"'
         self.run("sh", "-c", script, "sh", path, mode, stdin=text)
         return changed
+
+    def put_file(self, path: str, pieces: Iterable[bytes], sha256: str, timeout: float) -> None:
+        """Make `path` hold `pieces`, for root only, in one step when all of them are there, as their digest says."""
+        script = (
+            'umask 077; mkdir -p "$(dirname "$1")"; cat > "$1.new"'
+            ' && echo "$2  $1.new" | sha256sum --check --quiet && sync "$1.new" && mv "$1.new" "$1"'
+        )
+        status, output, errors = self.attempt(*("sh", "-c", script, "sh", path, sha256), stdin=pieces, timeout=timeout)
+        if status != 0:
+            raise NodeError(f"{path} could not be written on {self.target.host}:\n{_tail(errors or output)}")
 
     @contextlib.contextmanager
     def tunnel(self, host: str, port: int) -> Iterator[socket.socket]:

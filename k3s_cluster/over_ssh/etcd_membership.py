@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from k3s_cluster.over_ssh import embedded_etcd, k3s_service, scheduling
+from k3s_cluster.over_ssh import embedded_etcd, etcd_restore, k3s_service, scheduling
 from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.progress import Progress
 
@@ -25,7 +25,7 @@ def peers(props: dict[str, Any], stack: ExitStack, node: Connection, progress: P
             found.append(stack.enter_context(connect(target_of(props, peer), progress, OTHER_SERVER_SECONDS)))
         except NodeError:
             found.append(None)
-    if _membership(props, node, found) is None:
+    if _membership(props, node, found) is None or etcd_restore.is_waiting(node):
         for index, peer in enumerate(props["peers"]):
             if found[index] is None:
                 progress(f"waiting for {peer['host']}, which may have the cluster's data")
@@ -41,6 +41,16 @@ def peers(props: dict[str, Any], stack: ExitStack, node: Connection, progress: P
 
 def take(props: dict[str, Any], node: Connection, others: list[Connection | None], progress: Progress) -> bool:
     """Tell a server without data to begin the cluster, or to join it. True if it must be (re)started for that."""
+    if etcd_restore.is_waiting(node):
+        if any(peer is None or embedded_etcd.has_data(peer) for peer in others):
+            raise NodeError(
+                f"{props['name']} was not made from the backup: another server has data of etcd, or does not answer. A "
+                "backup goes into a new cluster only: `pulumi destroy`, and restore again"
+            )
+        progress("restoring the snapshot")
+        etcd_restore.take_up(node)
+        node.write_file(embedded_etcd.MEMBERSHIP_PATH, embedded_etcd.BEGINS)
+        return True
     if embedded_etcd.has_data(node):
         return False
     told = _membership(props, node, others)
@@ -52,6 +62,11 @@ def take(props: dict[str, Any], node: Connection, others: list[Connection | None
             f"etcd would begin empty. Restore a snapshot on this server, {props['host']}, as README says, and "
             "`pulumi up` goes on from there; or give the cluster up with `pulumi destroy`"
         )
+    if told == embedded_etcd.BEGINS and props.get("from_backup"):
+        raise NodeError(
+            f"{props['name']} was not started: the backup's snapshot is not on it (was its droplet lost?), and the "
+            "cluster would begin empty. `pulumi destroy`, and `bin/restore` again: the backup is as it was"
+        )
     if told != embedded_etcd.BEGINS:
         # The member that this node was before its data was lost: K3s lets no second one of its name join.
         for peer in others:
@@ -61,9 +76,11 @@ def take(props: dict[str, Any], node: Connection, others: list[Connection | None
                     scheduling.remove(peer, props["name"])
                 break
         else:
+            hosts = [told["host"] for told, peer in zip(props["peers"], others, strict=True) if _has_data(peer)]
             raise NodeError(
                 f"{props['name']} cannot join: the API of no other server answers, so etcd has lost its majority. "
-                "Bring servers back, or restore a snapshot (docs.k3s.io/cli/etcd-snapshot)"
+                "Bring servers back; or, if they are lost for good, go on with one that has the data "
+                f'({", ".join(hosts)}), as README says under "etcd inside the servers"'
             )
     node.write_file(embedded_etcd.MEMBERSHIP_PATH, told)
     return True
@@ -72,6 +89,7 @@ def take(props: dict[str, Any], node: Connection, others: list[Connection | None
 def settle(props: dict[str, Any], node: Connection, progress: Progress) -> None:
     """Wait for the member, and see to it that a server never begins a second cluster: from now on it can only join."""
     embedded_etcd.wait_until_healthy(node, props["name"], progress)
+    etcd_restore.finish(node, props["name"])
     told = embedded_etcd.joins(props["api_name"]) if props["peers"] else embedded_etcd.BEGINS
     node.write_file(embedded_etcd.MEMBERSHIP_PATH, told)
 
@@ -83,6 +101,10 @@ def keep_quorum(props: dict[str, Any], node: Connection, others: list[Connection
         # The cluster calls a node Ready for some 40 s after it has died; whoever is silent here is not well.
         silent = [told["host"] for told, peer in zip(props["peers"], others, strict=True) if peer is None]
         embedded_etcd.wait_for_quorum_without(node, props["name"], answering, silent, progress)
+
+
+def _has_data(peer: Connection | None) -> bool:
+    return peer is not None and embedded_etcd.has_data(peer)
 
 
 def _membership(props: dict[str, Any], node: Connection, others: list[Connection | None]) -> str | None:

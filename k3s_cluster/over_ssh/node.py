@@ -48,7 +48,8 @@ class NodeArgs:
     the cluster takes it for the same node. `drain_timeout` is in seconds. `health_check` is the load balancer's
     (`interval` in seconds, `healthy`, `unhealthy`), None for what is behind none. `size` is the droplet's, if it is
     resized in place: then the node is waited for. `etcd_member` is true for servers that keep the cluster's state
-    themselves; `server_addresses` then leave out the node's own.
+    themselves; `server_addresses` then leave out the node's own. `from_backup` is true for those of them whose cluster
+    is made from a backup: none may begin without it.
     """
 
     role: Role
@@ -72,6 +73,7 @@ class NodeArgs:
     at_a_time: int
     health_check: dict[str, int] | None
     etcd_member: bool = False
+    from_backup: bool = False
 
 
 class NodeProvider(ResourceProvider):

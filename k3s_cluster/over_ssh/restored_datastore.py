@@ -12,8 +12,9 @@ from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, 
 
 from k3s_cluster import k3s_version
 from k3s_cluster.backup import datastore, passphrase
-from k3s_cluster.backup.backup_file import Backup, BackupError, Origin, live_objects, open_backup
+from k3s_cluster.backup.backup_file import ETCD, Backup, BackupError, Origin, open_backup
 from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.over_ssh import etcd_restore
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
@@ -23,10 +24,11 @@ from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
 class RestoredDatastoreArgs:
     """The backup, what the new cluster has in common with the old one, the first server, and its datastore.
 
-    `endpoint` is K3s's, None for SQLite on the server. `fixed` is as a backup has it.
+    `engine` is datastoreEngine. `endpoint` is K3s's, None for SQLite and etcd. `fixed` is as a backup has it.
     """
 
     file: str
+    engine: str
     k3s_version: str
     fixed: dict[str, str]
     host: pulumi.Input[str]
@@ -45,7 +47,8 @@ class RestoredDatastoreProvider(ResourceProvider):
         if olds:
             return CheckResult(news, [])
         try:
-            problems = unfit(_open(news).origin, news["k3s_version"], news["fixed"])
+            origin = _open(news).origin
+            problems = [*mismatch(origin, news["engine"]), *unfit(origin, news["k3s_version"], news["fixed"])]
         except BackupError as error:
             problems = [str(error)]
         return CheckResult(news, [CheckFailure("restoreFile", f"restoreFile: {problem}.") for problem in problems])
@@ -56,18 +59,36 @@ class RestoredDatastoreProvider(ResourceProvider):
         target = SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
         with connect(target, progress) as server:
             wait_for_first_boot(server, progress)
-            progress("loading the backup's rows")
+            progress("loading the backup")
             try:
-                datastore.load(server, props.get("endpoint"), props.get("ca") or "", backup)
+                if backup.is_snapshot:
+                    etcd_restore.bring(server, backup.snapshot)
+                else:
+                    datastore.load(server, props.get("endpoint"), props.get("ca") or "", backup)
             except (BackupError, NodeError) as error:
                 raise NodeError(f"{props['file']} could not be restored: {error}") from error
         origin = backup.origin
-        tell(props["urn"], f"{live_objects(backup.rows())} objects of {origin.stack}, as they were at {origin.made_at}")
+        tell(props["urn"], f"{backup.contents()} of {origin.stack}, as of {origin.made_at}")
         made_of = {name: getattr(origin, name) for name in ("server_token", "agent_token", "made_at")}
         return CreateResult(Path(props["file"]).name, {**props, **made_of})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         return DiffResult(changes=False)
+
+
+def mismatch(origin: Origin, engine: str) -> list[str]:
+    """Why a backup of `origin` cannot go into a datastore of datastoreEngine `engine`: etcd's is no table."""
+    if (origin.engine == ETCD) == (engine == ETCD):
+        return []
+    if engine == ETCD:
+        return [
+            f"the backup is of a cluster on `{origin.engine}`, and its rows do not go into `etcd`: set "
+            "datastoreEngine to `pg` or `mysql` (or to `sqlite` on a single node)"
+        ]
+    return [
+        f"the backup is a snapshot of `etcd`, which does not go into `{engine}`: "
+        "`pulumi config set datastoreEngine etcd`"
+    ]
 
 
 def unfit(origin: Origin, version: str, fixed: dict[str, str]) -> list[str]:
@@ -90,7 +111,7 @@ def _open(props: dict[str, Any]) -> Backup:
 
 
 class RestoredDatastore(Resource, module="over_ssh", name="RestoredDatastore"):
-    """A datastore that holds a backup's rows. `server_token` and `agent_token` are the old cluster's, and secret.
+    """A datastore that holds a backup. `server_token` and `agent_token` are the old cluster's, and secret.
 
     `made_at` is the backup's, by which bin/restore knows it from another one.
     """

@@ -355,10 +355,10 @@ def _restore_contradictions(values: Mapping[str, object], settings: ClusterSetti
 
 
 def _takes_a_backup(datastore: DatastoreSettings) -> bool:
-    """True for the engines that k3s_cluster/backup can fill: what kine keeps in SQLite, Postgres or MySQL."""
+    """True for the engines that k3s_cluster/backup can fill: kine's SQLite, Postgres and MySQL, and etcd inside."""
     if isinstance(datastore, ExternalDatastoreSettings):
         return datastore.endpoint.startswith(("postgres://", "postgresql://", "mysql://"))
-    return datastore.engine in ("sqlite", "pg", "mysql")
+    return datastore.engine in ("sqlite", "pg", "mysql", "etcd")
 
 
 def _unused(values: Mapping[str, object], settings: ClusterSettings) -> list[str]:
@@ -396,7 +396,7 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
     if settings.restore_file and not _takes_a_backup(settings.datastore):
         problems.append(
             f"restoreFile: a backup cannot be restored into datastoreEngine `{settings.datastore.engine}`; choose "
-            "`pg`, `mysql`, `sqlite` or `external` with Postgres or MySQL."
+            "`pg`, `mysql`, `sqlite`, `etcd`, or `external` with Postgres or MySQL."
         )
     if settings.topology == "ha" and settings.reserved_ip:
         problems.append(

@@ -4,28 +4,80 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from k3s_cluster.backup.backup_file import open_backup
+from k3s_cluster.over_ssh.etcd_restore import FOLDER, RESET_SCRIPT, TAKEN_UP_PATH, WAITING_PATH
+from tests.e2e.backups import PASSPHRASE, PLAIN, backup, require_all_back, restore, seed, seeded, start_restore
 from tests.e2e.conftest import brought_up
-from tests.e2e.datastore_suite import End, Life, change, highly_available
+from tests.e2e.datastore_suite import INTERVAL, UNHEALTHY, End, Life, change, highly_available, serves
 from tests.e2e.prober import probing
-from tests.e2e.stack import LOCAL_CLOUD, Stack, delete_droplets, open_to_outsider, rented, run, wait_for
+from tests.e2e.stack import (
+    LOCAL,
+    LOCAL_CLOUD,
+    Stack,
+    delete_droplets,
+    open_to_outsider,
+    rented,
+    rented_with_prefix,
+    run,
+    wait_for,
+)
 
-NAME = "e2e-etcd"
+NAME, RESTORED = "e2e-etcd", "e2e-etcd-new"
+BEFORE, AFTER = "v1.34.1+k3s1", "v1.34.2+k3s1"
 SNAPSHOTS = "/var/lib/rancher/k3s/server/db/snapshots"
 SNAPSHOT_SECONDS, KEPT = 5, 2
 #: Members elect a new leader 5 to 10 s after they last heard of the old one: K3s sets etcd's election-timeout to 5 s,
 #: and etcd waits up to twice as long (etcd.io/docs/v3.5/tuning).
 ELECTION_SECONDS = 10
+#: Failed answers of the API, of four seconds each, and questions to others who do not answer, on top of an election.
+NOTICED_SECONDS = ELECTION_SECONDS + 35
+CUT_SECONDS = 60
+RETURN_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
+    run(LOCAL_CLOUD, "publish", BEFORE, AFTER)
     snapshots = {"etcdSnapshotSchedule": f"@every {SNAPSHOT_SECONDS}s", "etcdSnapshotRetention": KEPT}
-    yield from brought_up(highly_available(NAME, "10.66.0.0/24", datastoreEngine="etcd", **snapshots))
+    yield from brought_up(
+        highly_available(NAME, "10.66.0.0/24", datastoreEngine="etcd", k3sVersion=BEFORE, **snapshots)
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("backup")
+    (made / "passphrase").write_text(PASSPHRASE + "\n")
+    return made
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """The seeded objects, as they were when they were backed up."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def restored() -> Iterator[Stack]:
+    """A stack that is made from a backup by the tests themselves."""
+    stack = highly_available(RESTORED, "10.67.0.0/24", datastoreEngine="pg")
+    stack.init()
+    try:
+        yield stack
+    finally:
+        if rented_with_prefix(RESTORED):
+            run(LOCAL, "bin/recover", "--yes", check=False, PULUMI_STACK=RESTORED)
+            stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
+        stack.remove()
 
 
 def in_server(name: str, *command: str, stdin: str = "") -> str:
@@ -34,6 +86,10 @@ def in_server(name: str, *command: str, stdin: str = "") -> str:
 
 def servers(stack: Stack) -> list[str]:
     return [server["name"] for server in stack.outputs()["servers"]]
+
+
+def agents(stack: Stack) -> list[str]:
+    return [agent["name"] for agent in stack.outputs()["agents"]]
 
 
 def etcd(server: str, question: str, **body: object) -> dict[str, Any]:
@@ -84,6 +140,62 @@ class TestLife(Life):
 
     def stored(self, stack: Stack, key: str) -> int:
         return int(etcd(servers(stack)[0], "kv/range", key=encoded(key)).get("count", 0))
+
+
+def test_an_upgrade_is_not_noticed_and_goes_from_server_to_server(stack: Stack) -> None:
+    with probing(stack.kubeconfig) as probes:
+        began = time.monotonic()
+        change(stack, k3sVersion=AFTER)
+        took = time.monotonic() - began
+    print(
+        f"\nupgrade of 3 members of etcd and an agent: {took:.0f} s, {len(probes.failed)} of {probes.asked} requests "
+        f"failed, the slowest answer took {probes.slowest} s"
+    )
+    nodes = json.loads(stack.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {AFTER}
+    # Machines on one kernel have one clock.
+    clock = ("systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic")
+    started = [int(in_server(name, *clock, "k3s")) for name in servers(stack)]
+    started += [int(in_server(name, *clock, "k3s-agent")) for name in agents(stack)]
+    assert started == sorted(started)
+    assert probes.asked > 100
+    assert probes.failed == []
+
+
+def test_a_member_that_is_cut_off_leaves_and_comes_back_by_itself(stack: Stack) -> None:
+    cut_off, *others = stack.outputs()["servers"]
+    name, address = cut_off["name"], cut_off["privateAddress"]
+    agent = agents(stack)[0]
+    before = members(others[0]["name"])
+    peers = ", ".join(each for other in others for each in (other["privateAddress"], other["publicAddress"]))
+    rules = f"""
+        table inet cut {{
+            chain input {{ type filter hook input priority -20; ip saddr {{ {peers} }} drop; }}
+            chain output {{ type filter hook output priority -20; ip daddr {{ {peers} }} drop; }}
+        }}"""
+    in_server(name, "nft", "-f", "-", stdin=rules)
+    began = time.monotonic()
+    try:
+        noticed = wait_for("the server to send clients away", lambda: not serves(agent, address), NOTICED_SECONDS)
+        time.sleep(INTERVAL * UNHEALTHY)
+        with probing(stack.kubeconfig) as probes:
+            stack.kubectl("create", "configmap", "written-during-the-cut")
+            time.sleep(max(0.0, began + CUT_SECONDS - time.monotonic()))
+        print(
+            f"\na member of etcd was cut off: it left after {noticed:.1f} s; then {probes.asked} questions through the "
+            f"load balancer, {len(probes.failed)} failed, the slowest took {probes.slowest} s"
+        )
+        assert probes.asked > 100
+        assert probes.failed == []
+    finally:
+        in_server(name, "nft", "delete", "table", "inet", "cut")
+    back = wait_for("the server to let clients in again", lambda: serves(agent, address), RETURN_SECONDS)
+    wait_for("all nodes Ready", lambda: all(stack.nodes().values()), RETURN_SECONDS)
+    print(f"line mended: the member serves again after {back:.1f} s")
+    assert members(name) == before
+    key = encoded("/registry/configmaps/default/written-during-the-cut")
+    assert etcd(name, "kv/range", key=key, serializable=True)["count"] == "1"
+    stack.preview("--refresh", "--expect-no-changes")
 
 
 def test_secrets_are_encrypted_in_etcd_and_its_snapshots(stack: Stack) -> None:
@@ -153,6 +265,30 @@ def test_servers_cannot_be_replaced_all_at_once(stack: Stack) -> None:
     assert "with etcd inside the servers: all their droplets would be replaced" in refused.stdout
 
 
+def test_one_survivor_brings_the_others_back_after_the_majority_was_lost(stack: Stack) -> None:
+    lost, survivor = servers(stack)[:2], servers(stack)[2]
+    address = stack.outputs()["servers"][2]["publicAddress"]
+    stack.kubectl("create", "configmap", "before-the-loss")
+    delete_droplets(*lost)
+    stack.pulumi("refresh", "--yes", "--skip-preview")
+    refused = stack.up(check=False)
+    assert refused.returncode != 0
+    said = " ".join(refused.stdout.split())
+    assert f"{lost[0]} cannot join: the API of no other server answers, so etcd has lost its majority" in said
+    assert f"go on with one that has the data ({address}), as README says" in said
+    # What README says to do.
+    in_server(survivor, "sh", "-s", stdin=RESET_SCRIPT.read_text())
+    stack.up("--refresh")
+    assert set(members(survivor)) == set(servers(stack))
+    assert len(stack.nodes()) == 4
+    assert all(stack.nodes().values())
+    stack.kubectl("get", "configmap", "before-the-loss")
+    for server in servers(stack):
+        told = in_server(server, "cat", "/etc/rancher/k3s/config.yaml.d/etcd.yaml")
+        assert told == f"server: https://{NAME}-api.internal:6443"
+    stack.preview("--refresh", "--expect-no-changes")
+
+
 def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: Stack) -> None:
     first = servers(stack)[0]
     in_server(first, "k3s", "etcd-snapshot", "save", "--name", "kept")
@@ -176,5 +312,70 @@ def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: St
     assert stack.kubectl("get", "configmap", "after-the-snapshot", check=False).returncode != 0
 
 
+def test_a_living_etcd_is_backed_up_and_keeps_nothing_of_it(stack: Stack, seen: dict[str, Any], folder: Path) -> None:
+    seed(stack)
+    file = backup(stack, folder)
+    seen.update(seeded(stack))
+    stack.kubectl("create", "configmap", "later")
+    assert file.stat().st_mode & 0o777 == 0o600
+    opened = open_backup(file, PASSPHRASE)
+    assert opened.is_snapshot
+    held = file.read_bytes()
+    for text in (PLAIN, "/registry/", opened.origin.server_token, opened.origin.agent_token):
+        assert text.encode() not in held
+    for server in servers(stack):
+        assert "backup-" not in in_server(server, "ls", "-A", SNAPSHOTS)
+        assert "backup-" not in in_server(server, "k3s", "etcd-snapshot", "ls")
+
+
 class TestEnd(End):
     pass
+
+
+def test_a_backup_of_etcd_goes_into_etcd_only(restored: Stack, folder: Path) -> None:
+    said = restore(restored, folder / f"{NAME}.backup", folder, check=False)
+    assert "restoreFile: the backup is a snapshot of `etcd`, which does not go into `pg`" in said
+    assert "Traceback" not in said
+    assert rented_with_prefix(RESTORED) == []
+
+
+def told_of(stack: Stack) -> set[str]:
+    """The nodes whose password, lease or storage drivers the cluster has."""
+    asked = (("secrets", "kube-system"), ("leases", "kube-node-lease"), ("csinodes", "default"))
+    listed = [stack.kubectl("get", kind, "-n", space, "-o", "name").stdout.split() for kind, space in asked]
+    secrets, *others = ([each.partition("/")[2] for each in found] for found in listed)
+    ending = ".node-password.k3s"
+    passwords = [name.removesuffix(ending) for name in secrets if name.endswith(ending)]
+    return {*passwords, *(name for found in others for name in found)}
+
+
+def test_a_restore_that_was_killed_goes_on_and_every_object_is_back(
+    restored: Stack, seen: dict[str, Any], folder: Path
+) -> None:
+    restored.config["datastoreEngine"] = "etcd"
+    restored.configure()
+    file = folder / f"{NAME}.backup"
+    restoring = start_restore(restored, file, folder)
+
+    def snapshot_is_there() -> bool:
+        assert restoring.poll() is None, f"it ended before it was killed:\n{restoring.communicate()[0][-6000:]}"
+        there = [name for name in rented().get("droplets", []) if name.startswith(f"{RESTORED}-server-")]
+        look = ("sh", "-c", f"test -e {WAITING_PATH} -o -e {TAKEN_UP_PATH}")
+        return any(run(LOCAL_CLOUD, "shell", name, *look, check=False).returncode == 0 for name in there)
+
+    try:
+        wait_for("the snapshot on the first server", snapshot_is_there, 300)
+    finally:
+        os.killpg(restoring.pid, signal.SIGKILL)
+        restoring.communicate(timeout=60)
+    run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=RESTORED)
+    restore(restored, file, folder)
+    require_all_back(restored, seen)
+    assert len(restored.nodes()) == 4
+    assert set(members(servers(restored)[0])) == set(servers(restored))
+    wait_for("what the old machines said of themselves to go", lambda: told_of(restored) == set(restored.nodes()), 60)
+    for server in servers(restored):
+        assert in_server(server, "sh", "-c", f"ls -d {FOLDER} || echo gone").endswith("gone")
+    restored.preview("--refresh", "--expect-no-changes")
+    restored.destroy()
+    assert rented_with_prefix(RESTORED) == []

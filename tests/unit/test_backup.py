@@ -296,12 +296,12 @@ def test_engines() -> None:
     assert engine_of("pg", "postgres://u:p@h:1/k3s") == "pg"
     assert engine_of("external", "postgresql://u:p@h:1/k3s") == "pg"
     assert engine_of("mysql", "mysql://u:p@tcp(h:1)/k3s") == "mysql"
+    assert engine_of("etcd", None) == "etcd"
 
 
 @pytest.mark.parametrize(
     ("engine", "endpoint", "instead"),
     [
-        ("etcd", None, "`k3s etcd-snapshot save` on a server"),
         ("external", "postgres://u:p@h:1/k3s?sslmode=disable", "rows go over TLS only"),
         ("external", "https://10.0.0.1:2379", "a datastore at https:// cannot be backed up"),
     ],
@@ -335,7 +335,12 @@ def test_a_plan_refuses_a_backup_that_does_not_open(
     sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = RestoredDatastoreProvider()
-    news: dict[str, Any] = {"file": str(sealed), "k3s_version": "v1.34.2+k3s1", "fixed": dict(ORIGIN.fixed)}
+    news: dict[str, Any] = {
+        "file": str(sealed),
+        "k3s_version": "v1.34.2+k3s1",
+        "engine": "pg",
+        "fixed": dict(ORIGIN.fixed),
+    }
     monkeypatch.delenv(passphrase.FILE_VARIABLE, raising=False)
     typed = tmp_path / "passphrase"
     (failure,) = provider.check({}, news).failures

@@ -157,6 +157,12 @@ def test_a_backup_is_restored_into_an_external_sql_database_and_nothing_else_ext
     assert problem.startswith("restoreFile: a backup cannot be restored into datastoreEngine `external`; choose")
 
 
+@pytest.mark.parametrize("engine", ["pg", "mysql", "etcd"])
+def test_a_backup_is_restored_into_every_engine_of_a_highly_available_stack(engine: str) -> None:
+    given = config(topology="ha", datastoreEngine=engine, restoreFile="fra1.backup")
+    assert parse_settings(given, stack="dev", folder=CHECKOUT).restore_file == "fra1.backup"
+
+
 @pytest.mark.parametrize("stack", ["fra1", "single", "local"])
 def test_the_repository_s_stacks_are_good(stack: str) -> None:
     assert parse_settings(stack_config(stack), stack=stack, folder=CHECKOUT).stack == stack
@@ -362,11 +368,6 @@ REFUSED = {
     "neither protected nor not": (
         {"datastoreProtect": "maybe"},
         "datastoreProtect: `maybe` must be `true` or `false`.",
-    ),
-    "a restore into etcd": (
-        {"datastoreEngine": "etcd", "restoreFile": "fra1.backup"},
-        "restoreFile: a backup cannot be restored into datastoreEngine `etcd`; choose `pg`, `mysql`, `sqlite` or "
-        "`external` with Postgres or MySQL.",
     ),
     "a restore from a database that has no such name": (
         {"datastoreRestoreFrom": "Old_Store"},

@@ -36,6 +36,11 @@ func etcdSnapshot(arguments []string) error {
 	for _, name := range []string{"dir", "etcd-snapshot-dir"} {
 		flags.StringVar(&snapshots.Folder, name, snapshots.Folder, "")
 	}
+	// What the stand-in does not do may be declined.
+	declined := map[string]*bool{}
+	for _, name := range []string{"s3", "etcd-s3", "snapshot-compress", "etcd-snapshot-compress"} {
+		declined[name] = flags.Bool(name, false, "")
+	}
 	name, keep := "on-demand", snapshots.Retention
 	if command == "save" || command == "prune" {
 		flags.StringVar(&name, "name", name, "")
@@ -47,6 +52,11 @@ func etcdSnapshot(arguments []string) error {
 	}
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return err
+	}
+	for name, wanted := range declined {
+		if *wanted {
+			return fmt.Errorf("k3s etcd-snapshot %s: --%s is not supported by this stand-in for K3s", command, name)
+		}
 	}
 	switch command {
 	case "save":
