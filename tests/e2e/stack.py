@@ -25,6 +25,9 @@ THROW_AWAY = {"datastoreProtect": False}
 #: Far more than anything here takes, so that a hang ends as a failure with its output.
 COMMAND_SECONDS = 600
 
+#: Longer than plugins need to notice that the engine that ran them was killed.
+ORPHANS_SECONDS = 4
+
 
 class CommandFailed(AssertionError):
     """A command ended with another status than the test wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,11 +12,22 @@ import pytest
 
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.over_ssh.datastore_grants import OWNER, grants
+from tests.e2e.backups import SEEDED, seed, seeded
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import CA, attempt, from_droplet, login_of
 from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, change, highly_available
-from tests.e2e.stack import LOCAL_CLOUD, Stack, api, database_id, rented, rented_with_prefix, run, wait_for
-from tests.e2e.test_backup import SEEDED, seed, seeded
+from tests.e2e.stack import (
+    LOCAL,
+    LOCAL_CLOUD,
+    ORPHANS_SECONDS,
+    Stack,
+    api,
+    database_id,
+    rented,
+    rented_with_prefix,
+    run,
+    wait_for,
+)
 
 #: Longer than kine needs to make its table, or to be refused, in seconds; a kine that could serves until then.
 KINE_SECONDS = "5"
@@ -119,6 +131,30 @@ def test_k3s_s_user_can_be_deleted_since_it_has_nothing_of_its_own(stack: Stack)
 class TestPasswordRotation(PasswordRotation):
     def users(self, stack: Stack) -> set[str]:
         return set(asked(stack, "", "SELECT rolname FROM pg_roles WHERE rolcanlogin")) - {"postgres", "doadmin"}
+
+
+def test_a_rotation_that_was_killed_between_two_servers_goes_on(stack: Stack) -> None:
+    first, second = (server["name"] for server in stack.outputs()["servers"])
+    former = login_of(first)
+    stack.config["datastorePasswordVersion"] = 3
+    stack.configure()
+    up = stack.start_up()
+    try:
+        wait_for("a server with the new login", lambda: login_of(first) != former, 120)
+    finally:
+        up.kill()
+        up.communicate()
+    assert login_of(second) == former
+    # Either login still opens the database, and the cluster is none the wiser.
+    stack.kubectl("create", "configmap", "between-two-passwords")
+    time.sleep(ORPHANS_SECONDS)
+    run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=stack.name)
+    stack.up()
+    assert login_of(first) == login_of(second)
+    assert TestPasswordRotation().users(stack) == {login_of(first)["user"]} != {former["user"]}
+    assert all(stack.nodes().values())
+    stack.kubectl("get", "configmap", "between-two-passwords")
+    stack.preview("--refresh", "--expect-no-changes")
 
 
 def test_size_nodes_and_version_change_in_place(stack: Stack) -> None:

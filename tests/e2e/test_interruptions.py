@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_cloud import control
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run, wait_for
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, ORPHANS_SECONDS, Stack, rented, rented_with_prefix, run, wait_for
 
 PREFIX = "e2e-kill"
 COMMON = {
@@ -43,8 +43,6 @@ MOMENTS = [
     (HA, "/v2/databases/[^/]+/users"),
     (HA, 2),
 ]
-#: Longer than the plugins need to notice that their engine is gone.
-ORPHANS_SECONDS = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
