@@ -11,6 +11,8 @@ API_PORT = 80
 API_URL = f"http://{API}"
 #: get.k3s.io and the release files behind it.
 K3S_DOWNLOADS = IPv4Address("192.0.2.2")
+#: The stores of Spaces, one address for each region (spaces/regions.py).
+SPACES = IPv4Network("192.0.2.64/27")
 
 #: People who use the cloud: `bin/local` runs at OPERATOR; OUTSIDER is someone else on the internet.
 PEOPLE = IPv4Network("198.51.100.0/24")

@@ -16,6 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 #: DigitalOcean's database CAs hold ten years; nothing here lives longer.
 LIFETIME = timedelta(days=3650)
+#: The common name of the CA that droplets trust.
+AUTHORITY_NAME = "Local cloud's certificate authority"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_cloud import addresses, daemon, lifecycle, paths, prerequisites
+from local_cloud import addresses, daemon, lifecycle, paths, prerequisites, processes
 from local_cloud.databases.clusters import cluster, cluster_ids
 from local_cloud.k3s.releases import publish
 from local_cloud.load_balancers import load_balancer
@@ -20,6 +21,7 @@ from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import Machine
 from local_cloud.network import cuts
 from local_cloud.real_machine_room import database_addresses
+from local_cloud.spaces import regions, stores
 
 LOGS = {"daemon": lifecycle.DAEMON_LOG, "dns": paths.CLOUD / "log" / "dns.log"}
 
@@ -54,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 publish(daemon.DOWNLOADS, options.versions)
             case "sql":
                 print(cluster(_database(options.cluster)).sql(options.database, f"{options.statement};"), end="")
+            case "spaces":
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                _spaces(options)
             case "shell":
                 _shell(_droplet(options.droplet), options.words)
             case "log":
@@ -88,7 +93,17 @@ def _parser() -> argparse.ArgumentParser:
     sql.add_argument("--cluster", help="id; may be left out for the only one")
     sql.add_argument("database", help="name, as in k3s")
     sql.add_argument("statement")
-    log = commands.add_parser("log", help="a droplet's console, a database's or load balancer's log, daemon or dns")
+    spaces = commands.add_parser("spaces", help="buckets and access keys, as DigitalOcean's control panel makes them")
+    doings = spaces.add_subparsers(dest="doing", required=True)
+    doings.add_parser("key", help="make an access key, good for every bucket, and print it as JSON")
+    doings.add_parser("revoke", help="end an access key").add_argument("key", help="its id")
+    for name, text in (("bucket", "make a bucket"), ("ls", "list what is in a bucket, with sizes in bytes")):
+        doing = doings.add_parser(name, help=text)
+        doing.add_argument("--region", default="fra1", choices=regions.REGIONS)
+        doing.add_argument("bucket", help="name")
+    log = commands.add_parser(
+        "log", help="a droplet's console; the log of a database, a load balancer, a host of Spaces, daemon or dns"
+    )
     log.add_argument("name")
     faults = commands.add_parser("fault", help="break something on purpose").add_subparsers(dest="fault", required=True)
     for name, text in (
@@ -104,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         faults.add_parser(name, help=text).add_argument(
             "database", nargs="?", help="id; may be left out for the only one"
         )
+    for name, text in (("stop-spaces", "stop a region's Spaces"), ("start-spaces", "start them again")):
+        faults.add_parser(name, help=text).add_argument("--region", default="fra1", choices=regions.REGIONS)
     for name, text in (("cut", "let nothing pass between a machine and a database"), ("mend", "let it pass again")):
         between = faults.add_parser(name, help=text)
         between.add_argument("droplet", help="name or id")
@@ -128,6 +145,10 @@ def _status() -> int:
         print(f"droplet   {spec.name}  {spec.id}  {state}  {spec.public_ip}  {spec.private_ip}  {memory}")
     for each in cluster_ids():
         print(f"database  {each}  {'on' if cluster(each).is_on() else 'off'}  {_mib(pids, cluster(each).namespace)}")
+    for store in stores.used():
+        running = processes.read_pid_file(store.pid_file)
+        memory = f"{_pss_kib(running.pid) // 1024} MiB" if running else "0 MiB"
+        print(f"spaces    {store.host}  {'on' if running else 'off'}  {memory}")
     for each in load_balancer.ids():
         print(f"balancer  {each}  {_mib(pids, load_balancer.namespace(each))}")
     everything = set().union(*pids.values())
@@ -154,6 +175,10 @@ def _fault(options: argparse.Namespace) -> None:
             cluster(_database(options.database)).stop()
         case "start-database":
             cluster(_database(options.database)).start()
+        case "stop-spaces":
+            stores.store(options.region).stop()
+        case "start-spaces":
+            stores.start([stores.store(options.region)])
         case "cut" | "mend":
             spec = _droplet(options.droplet)
             between = cuts.cut if options.fault == "cut" else cuts.mend
@@ -179,6 +204,22 @@ def _fault(options: argparse.Namespace) -> None:
                 case "plug":
                     machine.plug(spec)
     print("done")
+
+
+def _spaces(options: argparse.Namespace) -> None:
+    if not lifecycle.is_up():
+        raise MachineRoomError("the local cloud is not up; start it with bin/local-cloud up")
+    match options.doing:
+        case "key":
+            key = stores.make_key()
+            print(json.dumps({"accessKey": key.id, "secretKey": key.secret}))
+        case "revoke":
+            stores.revoke_key(options.key)
+        case "bucket":
+            print(stores.make_bucket(options.region, options.bucket))
+        case "ls":
+            for name, size in stores.store(options.region).objects(options.bucket):
+                print(f"{size:>12}  {name}")
 
 
 def _api_fault(method: str, path: str, status: str, times: int) -> None:
@@ -236,6 +277,7 @@ def _log_file(name: str) -> Path:
     files = dict(LOGS)
     files |= {each: cluster(each).log for each in cluster_ids()}
     files |= {each: load_balancer.FOLDER / each / "haproxy.log" for each in load_balancer.ids()}
+    files |= stores.logs()
     files |= {spec.name: Machine(spec.id).console_log for spec in records.all_records()}
     if name not in files:
         raise MachineRoomError(f"no log of {name}; there are: {', '.join(sorted(files))}")

@@ -58,7 +58,7 @@ def main() -> int:
         signal.signal(number, lambda *_: asked_to_stop.set())
     READY.unlink(missing_ok=True)
 
-    authority = certificates.kept_authority(AUTHORITY, "Local cloud's certificate authority")
+    authority = certificates.kept_authority(AUTHORITY, certificates.AUTHORITY_NAME)
     certificates.kept_server(AUTHORITY, authority, DOWNLOAD_HOSTS)
     room = RealMachineRoom(read_authority(AUTHORITY / "ca.pem"), log.info)
     room.serve_names()

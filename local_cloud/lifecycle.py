@@ -21,6 +21,7 @@ from local_cloud.machines import control_groups, records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import NSPAWN_PROPAGATE, Machine
 from local_cloud.network import firewall, namespaces, resolver
+from local_cloud.spaces import stores
 from local_cloud.toolchain.progress import Report, step
 
 DAEMON_PID = paths.CLOUD / "daemon.pid"
@@ -60,6 +61,9 @@ def up(report: Report) -> None:
         credentials.passphrase()
         _give_to_caller(paths.STATE, paths.OPERATOR)
         _start_daemon()
+    if used := stores.used():
+        with step("Spaces", report):
+            stores.start(used, report)
     report(f"the local cloud is up: its API answers at {addresses.API_URL} for bin/local")
 
 
@@ -82,6 +86,7 @@ def down(report: Report, *, keep_state: bool) -> None:
         with step("orderly shutdown of machines and databases", report), ThreadPoolExecutor(16) as threads:
             ends = [threads.submit(Machine(spec.id).shut_down, spec) for spec in records.all_records()]
             ends += [threads.submit(cluster(each).stop) for each in cluster_ids()]
+            ends += [threads.submit(each.stop) for each in stores.used()]
             for end in ends:
                 end.result()
     with step("machines, databases, load balancers and network", report):
@@ -131,7 +136,7 @@ def _sweep() -> None:
     for leftover in NSPAWN_PROPAGATE.glob(paths.namespace("*")):
         leftover.rmdir()
     shutil.rmtree(load_balancer.SOCKETS, ignore_errors=True)
-    for pid_file in (DAEMON_PID, resolver.PID_FILE):
+    for pid_file in (DAEMON_PID, resolver.PID_FILE, *(each.pid_file for each in stores.used())):
         pid_file.unlink(missing_ok=True)
 
 

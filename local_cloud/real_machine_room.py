@@ -25,6 +25,7 @@ from local_cloud.machines import records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import Machine, TrustedAuthority
 from local_cloud.network import cuts, firewall, resolver
+from local_cloud.spaces import regions
 
 #: Hosts of the internet that droplets may ask for.
 DOWNLOAD_HOSTS = ("get.k3s.io",)
@@ -115,7 +116,11 @@ class RealMachineRoom:
     def serve_names(self) -> None:
         """Let the cloud's DNS answer for the download hosts, every database there is now, and the account's domains."""
         with self._names_lock:
-            names = {**self._domain_names, **dict.fromkeys(DOWNLOAD_HOSTS, addresses.K3S_DOWNLOADS)}
+            names = {
+                **self._domain_names,
+                **dict.fromkeys(DOWNLOAD_HOSTS, addresses.K3S_DOWNLOADS),
+                **regions.names(),
+            }
             for file in sorted(DATABASES.glob("*/names.json")):
                 names |= {name: IPv4Address(text) for name, text in json.loads(file.read_text()).items()}
             resolver.serve(names)

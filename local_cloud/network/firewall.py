@@ -63,7 +63,7 @@ def _script(rules: NetworkRules) -> Iterator[str]:
     yield f"    ip daddr {addresses.METADATA} drop"
     yield "    ip saddr vmap @outbound"
     yield f"    ip daddr {addresses.API} tcp dport {addresses.API_PORT} accept"
-    yield f"    ip daddr {addresses.K3S_DOWNLOADS} tcp dport 443 accept"
+    yield f"    ip daddr {{ {addresses.K3S_DOWNLOADS}, {addresses.SPACES} }} tcp dport 443 accept"
     resolvers = ", ".join(str(resolver) for resolver in addresses.RESOLVERS)
     yield f"    ip daddr {{ {resolvers} }} udp dport 53 accept"
     yield f"    ip daddr {{ {resolvers} }} tcp dport 53 accept"

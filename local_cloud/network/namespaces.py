@@ -95,7 +95,13 @@ def ensure_backbone() -> None:
     # Where nobody is, nobody answers: not even with an error, as on a real network when a host is dead.
     silent = (addresses.PUBLIC, addresses.RESERVED, *PRIVATE_RANGES)
     batch(BACKBONE, ["link set lo up", *(f"route replace blackhole {network}" for network in silent)])
-    services = (addresses.API, addresses.K3S_DOWNLOADS, *addresses.RESOLVERS, addresses.METADATA)
+    services = (
+        addresses.API,
+        addresses.K3S_DOWNLOADS,
+        *addresses.SPACES.hosts(),
+        *addresses.RESOLVERS,
+        addresses.METADATA,
+    )
     batch(BACKBONE, [*(f"addr replace {service}/32 dev lo" for service in services)])
 
 
