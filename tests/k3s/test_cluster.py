@@ -122,7 +122,7 @@ def test_a_program_that_dies_takes_k3s_with_it(machine: Make) -> None:
     [
         ({"no_such_key": 1}, "flag provided but not defined: -no-such-key"),
         ({"flannel_iface": "eth7"}, "flannel-iface: unable to find interface eth7"),
-        ({"cluster_init": True, "etcd_s3": True}, "etcd-s3 is not supported"),
+        ({"cluster_init": True, "etcd_s3_config_secret": "s3"}, "etcd-s3-config-secret is not supported"),
     ],
 )
 def test_what_cannot_be_honoured_stops_the_start(machine: Make, config: dict[str, object], message: str) -> None:

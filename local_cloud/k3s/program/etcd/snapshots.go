@@ -27,18 +27,39 @@ type Snapshots struct {
 	Name      string
 	Retention int
 	Files     Files
+	// Bucket is where they go as well, or nil.
+	Bucket *Bucket
 }
 
-// Snapshot is one file. Its name is `<name>-<node>-<seconds>`.
+// Snapshot is one file, on the server's disk (`file://`) or in a bucket (`s3://`). Its name is `<name>-<node>-<seconds>`.
 type Snapshot struct {
-	Name    string
-	Path    string
-	Size    int64
-	Created time.Time
+	Name     string
+	Location string
+	Size     int64
+	Created  time.Time
 }
 
-// Save takes a snapshot called `<name>-<node>-<seconds>` from this server's own member and returns its path.
-func (s Snapshots) Save(ctx context.Context, name string) (string, error) {
+// Take saves a snapshot, and sends it to the bucket if there is one. It returns its name, once for each place that has
+// it. As in K3s a bucket that cannot be reached is no failure: that is logged, and the snapshot is on the disk.
+func (s Snapshots) Take(ctx context.Context, name string) ([]string, error) {
+	file, err := s.save(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	created := []string{filepath.Base(file)}
+	if s.Bucket == nil {
+		return created, nil
+	}
+	if err := s.Bucket.Upload(ctx, file); err != nil {
+		klog.Errorf("Error received during snapshot upload to S3: %v", err)
+		return created, nil
+	}
+	klog.Infof("S3 upload complete for %s", filepath.Base(file))
+	return append(created, filepath.Base(file)), nil
+}
+
+// save takes a snapshot called `<name>-<node>-<seconds>` from this server's own member and returns its path.
+func (s Snapshots) save(ctx context.Context, name string) (string, error) {
 	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
 		return "", err
 	}
@@ -53,7 +74,7 @@ func (s Snapshots) Save(ctx context.Context, name string) (string, error) {
 	return path, err
 }
 
-// List is every snapshot of this server, oldest first.
+// List is every snapshot on this server's disk, oldest first.
 func (s Snapshots) List() ([]Snapshot, error) {
 	entries, err := os.ReadDir(s.Folder)
 	if os.IsNotExist(err) {
@@ -68,21 +89,21 @@ func (s Snapshots) List() ([]Snapshot, error) {
 		if err != nil || entry.IsDir() || strings.HasSuffix(entry.Name(), ".part") {
 			continue
 		}
-		found = append(found, Snapshot{entry.Name(), filepath.Join(s.Folder, entry.Name()), state.Size(), state.ModTime()})
+		found = append(found, Snapshot{entry.Name(), "file://" + filepath.Join(s.Folder, entry.Name()), state.Size(), state.ModTime()})
 	}
 	slices.SortStableFunc(found, func(a, b Snapshot) int { return cmp.Compare(taken(a.Name), taken(b.Name)) })
 	return found, nil
 }
 
-// Prune removes the oldest snapshots called `name`, so that `keep` are left.
+// Prune removes the oldest snapshots called `name` from this server's disk, so that `keep` are left.
 func (s Snapshots) Prune(name string, keep int) error {
 	all, err := s.List()
 	if err != nil {
 		return err
 	}
 	for _, old := range surplus(all, name+"-"+s.NodeName, keep) {
-		klog.Infof("Removing local snapshot %s", old.Path)
-		if err := os.Remove(old.Path); err != nil {
+		klog.Infof("Removing local snapshot %s", old.Name)
+		if err := os.Remove(filepath.Join(s.Folder, old.Name)); err != nil {
 			return err
 		}
 	}
@@ -120,10 +141,14 @@ func (s Scheduled) Run(ctx context.Context) {
 			return
 		case <-time.After(time.Until(s.Schedule.Next(time.Now()))):
 		}
-		path, err := s.Save(ctx, s.Name)
+		created, err := s.Take(ctx, s.Name)
 		if err == nil {
-			klog.Infof("Saved etcd snapshot to %s", path)
+			klog.Infof("Saved etcd snapshot %s", created[0])
 			err = s.Prune(s.Name, s.Retention)
+		}
+		if err == nil && s.Bucket != nil {
+			// Also where the upload failed: a full bucket may be why.
+			err = s.Bucket.Prune(ctx, s.Name)
 		}
 		if err != nil && ctx.Err() == nil {
 			klog.ErrorS(err, "Failed to take etcd snapshot")

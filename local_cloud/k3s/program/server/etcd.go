@@ -67,12 +67,51 @@ func SnapshotsOf(given settings.Settings) (etcd.Snapshots, error) {
 	if folder == "" {
 		folder = filepath.Join(f.database(), "snapshots")
 	}
+	bucket, err := bucketOf(given, node)
+	if err != nil {
+		return etcd.Snapshots{}, err
+	}
 	return etcd.Snapshots{
 		Folder:    folder,
 		NodeName:  node,
 		Name:      given.Text("etcd-snapshot-name"),
 		Retention: given.Number("etcd-snapshot-retention"),
 		Files:     f.etcdFiles(),
+		Bucket:    bucket,
+	}, nil
+}
+
+// bucketOf is the bucket that snapshots go to, or nil.
+func bucketOf(given settings.Settings, node string) (*etcd.Bucket, error) {
+	if !given.Bool("etcd-s3") {
+		return nil, nil
+	}
+	timeout, err := time.ParseDuration(given.Text("etcd-s3-timeout"))
+	if err != nil {
+		return nil, err
+	}
+	text, err := given.Secret("token")
+	if err != nil {
+		return nil, err
+	}
+	hash := ""
+	if secret, err := token.Parse(text); err == nil {
+		hash = secret.ShortHash()
+	}
+	return &etcd.Bucket{
+		Endpoint:      given.Text("etcd-s3-endpoint"),
+		Name:          given.Text("etcd-s3-bucket"),
+		Region:        given.Text("etcd-s3-region"),
+		Folder:        given.Text("etcd-s3-folder"),
+		AccessKey:     given.Text("etcd-s3-access-key"),
+		SecretKey:     given.Text("etcd-s3-secret-key"),
+		EndpointCA:    given.Text("etcd-s3-endpoint-ca"),
+		SkipSSLVerify: given.Bool("etcd-s3-skip-ssl-verify"),
+		Insecure:      given.Bool("etcd-s3-insecure"),
+		Timeout:       timeout,
+		Retention:     given.Number("etcd-s3-retention"),
+		NodeName:      node,
+		TokenHash:     hash,
 	}, nil
 }
 
@@ -257,6 +296,11 @@ func Reset(parent context.Context, given settings.Settings) (err error) {
 	if path == "" && !etcd.Initialized(s.folders.etcd()) {
 		return errors.New("there is no embedded etcd on this server to reset; give a snapshot with --cluster-reset-restore-path")
 	}
+	if path != "" {
+		if path, err = fetched(ctx, given, path); err != nil {
+			return err
+		}
+	}
 	if err := s.takeMember(); err != nil {
 		return err
 	}
@@ -284,6 +328,25 @@ func Reset(parent context.Context, given settings.Settings) (err error) {
 	klog.Infof("Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. "+
 		"Backup and delete %s on each peer etcd server and rejoin the nodes", s.folders.database())
 	return nil
+}
+
+// fetched is the path of a snapshot to restore. With etcd-s3 it is the name of one in the bucket, and never a file: it
+// is downloaded first, as in K3s.
+func fetched(ctx context.Context, given settings.Settings, path string) (string, error) {
+	snapshots, err := SnapshotsOf(given)
+	if err != nil || snapshots.Bucket == nil {
+		return path, err
+	}
+	if err := os.MkdirAll(snapshots.Folder, 0o700); err != nil {
+		return "", err
+	}
+	klog.Infof("Retrieving etcd snapshot %s from S3", path)
+	file, err := snapshots.Bucket.Download(ctx, path, snapshots.Folder)
+	if err != nil {
+		return "", err
+	}
+	klog.Infof("S3 download complete for %s", file)
+	return file, nil
 }
 
 type controller interface{ Run(context.Context) }

@@ -43,7 +43,6 @@ type Flag struct {
 const (
 	noContainers = "no containers run here"
 	noPodNetwork = "there is no pod network here"
-	noS3         = "there is no S3 store in the local cloud; snapshots stay on the servers' disks"
 	noHelm       = "the stand-in has no Helm controller"
 	noProxy      = "the stand-in has no kube-proxy"
 )
@@ -117,19 +116,22 @@ var Flags = []Flag{
 	{Name: "etcd-snapshot-retention", Kind: Number, Server: true, Default: "5"},
 	{Name: "etcd-snapshot-dir", Server: true},
 	{Name: "etcd-snapshot-compress", Kind: Bool, Server: true, Use: Refused, Reason: "snapshots are kept as etcd writes them"},
-	{Name: "etcd-s3", Kind: Bool, Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-endpoint", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-endpoint-ca", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-skip-ssl-verify", Kind: Bool, Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-access-key", Server: true, Environment: "AWS_ACCESS_KEY_ID", Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-secret-key", Server: true, Environment: "AWS_SECRET_ACCESS_KEY", Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-bucket", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-region", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-folder", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-insecure", Kind: Bool, Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-timeout", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-config-secret", Server: true, Use: Refused, Reason: noS3},
-	{Name: "etcd-s3-retention", Kind: Number, Server: true, Use: Refused, Reason: noS3},
+	{Name: "etcd-s3", Kind: Bool, Server: true},
+	{Name: "etcd-s3-endpoint", Server: true, Default: "s3.amazonaws.com"},
+	{Name: "etcd-s3-endpoint-ca", Server: true},
+	{Name: "etcd-s3-skip-ssl-verify", Kind: Bool, Server: true},
+	{Name: "etcd-s3-access-key", Server: true, Environment: "AWS_ACCESS_KEY_ID"},
+	{Name: "etcd-s3-secret-key", Server: true, Environment: "AWS_SECRET_ACCESS_KEY"},
+	{Name: "etcd-s3-session-token", Server: true, Environment: "AWS_SESSION_TOKEN", Use: Refused, Reason: "keys of the local cloud's Spaces have none"},
+	{Name: "etcd-s3-bucket", Server: true},
+	{Name: "etcd-s3-bucket-lookup-type", Server: true, Use: Refused, Reason: "the local cloud's Spaces take the bucket in the path"},
+	{Name: "etcd-s3-region", Server: true, Default: "us-east-1"},
+	{Name: "etcd-s3-folder", Server: true},
+	{Name: "etcd-s3-proxy", Server: true, Use: Refused, Reason: "there is no proxy in the local cloud"},
+	{Name: "etcd-s3-insecure", Kind: Bool, Server: true},
+	{Name: "etcd-s3-timeout", Server: true, Default: "5m0s"},
+	{Name: "etcd-s3-config-secret", Server: true, Use: Refused, Reason: "give the bucket's settings themselves"},
+	{Name: "etcd-s3-retention", Kind: Number, Server: true, Default: "5"},
 	{Name: "embedded-registry", Kind: Bool, Server: true, Use: Refused, Reason: noContainers},
 	{Name: "rootless", Kind: Bool, Server: true, Agent: true, Use: Refused, Reason: "it runs as root only"},
 	{Name: "vpn-auth", Server: true, Agent: true, Environment: "K3S_VPN_AUTH", Use: Refused, Reason: "there is no VPN here"},

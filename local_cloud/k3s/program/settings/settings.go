@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/robfig/cron/v3"
 )
@@ -256,6 +257,9 @@ func (s Settings) checkEtcd() error {
 	}
 	if _, err := cron.ParseStandard(s.Text("etcd-snapshot-schedule-cron")); err != nil {
 		return fmt.Errorf("invalid value for --etcd-snapshot-schedule-cron: %w", err)
+	}
+	if _, err := time.ParseDuration(s.Text("etcd-s3-timeout")); err != nil {
+		return fmt.Errorf("invalid value for --etcd-s3-timeout: %w", err)
 	}
 	return nil
 }

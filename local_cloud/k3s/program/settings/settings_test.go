@@ -59,18 +59,19 @@ func TestDropInsReplaceKeysAndAddToLists(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for config, message := range map[string]string{
-		"no-such-flag: 1":                    "flag provided but not defined: -no-such-flag",
-		"etcd-s3: true":                      "etcd-s3 is not supported",
-		"etcd-snapshot-schedule-cron: often": "etcd-snapshot-schedule-cron",
-		"cluster-reset-restore-path: /a":     "--cluster-reset required",
+		"no-such-flag: 1":                                           "flag provided but not defined: -no-such-flag",
+		"etcd-s3-config-secret: s3":                                 "etcd-s3-config-secret is not supported",
+		"etcd-s3-timeout: soon":                                     "etcd-s3-timeout",
+		"etcd-snapshot-schedule-cron: often":                        "etcd-snapshot-schedule-cron",
+		"cluster-reset-restore-path: /a":                            "--cluster-reset required",
 		"{cluster-reset: true, token: a, server: https://k3s:6443}": "remove server from configuration",
-		"disable: [nothing]":                 `"nothing"`,
-		"node-ip: here":                      "no IP address",
-		"datastore-endpoint: etcd.internal":  "postgres://",
-		"server: https://k3s:6443":           "--token is required",
-		"write-kubeconfig-mode: rw":          "octal",
-		"secrets-encryption: maybe":          "true or false",
-		"datastore-endpoint: http://a:2379 ": "postgres://",
+		"disable: [nothing]":                                        `"nothing"`,
+		"node-ip: here":                                             "no IP address",
+		"datastore-endpoint: etcd.internal":                         "postgres://",
+		"server: https://k3s:6443":                                  "--token is required",
+		"write-kubeconfig-mode: rw":                                 "octal",
+		"secrets-encryption: maybe":                                 "true or false",
+		"datastore-endpoint: http://a:2379 ":                        "postgres://",
 	} {
 		if _, err := read(t, Server, config); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: %v", config, err)
