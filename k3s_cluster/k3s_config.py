@@ -100,6 +100,7 @@ def _etcd_config(etcd: EmbeddedEtcdSettings) -> dict[str, object]:
             "etcd-s3-endpoint": etcd.s3.endpoint,
             "etcd-s3-bucket": etcd.s3.bucket,
             "etcd-s3-region": etcd.s3.region,
+            "etcd-s3-retention": etcd.s3.retention or etcd.snapshot_retention,
             "etcd-s3-access-key": etcd.s3.access_key,
             "etcd-s3-secret-key": etcd.s3.secret_key,
             **({"etcd-s3-folder": etcd.s3.folder} if etcd.s3.folder else {}),

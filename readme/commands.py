@@ -90,6 +90,9 @@ PROOFS: dict[str, Proof] = {
         "test_one_survivor_brings_the_others_back_after_the_majority_was_lost",
         'in_server(survivor, "sh", "-s", stdin=RESET_SCRIPT.read_text())',
     ),
+    "ssh root@ADDRESS k3s server --cluster-reset --cluster-reset-restore-path=NAME": Proof(
+        _ETCD, _RESTORE, '"k3s", "server", "--cluster-reset", f"--cluster-reset-restore-path={name}"'
+    ),
     "bin/local CMD": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
     "bin/local": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
     "bin/local-cloud up": Proof("tests/e2e/conftest.py", "cloud", 'run(LOCAL_CLOUD, "up")'),

@@ -16,6 +16,7 @@ from k3s_cluster.k3s_config import CONFIG_PATH, Role
 from k3s_cluster.over_ssh import (
     api_watch,
     embedded_etcd,
+    etcd_bucket,
     etcd_membership,
     k3s_service,
     reboot,
@@ -162,6 +163,8 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         if props.get("health_check"):
             api_watch.install(node)
             _back_into_rotation(props["health_check"], node, time.monotonic() - out_since, progress)
+        if peers is not None:
+            etcd_bucket.check(node, props["name"], props["config"], str(olds.get("config") or ""), progress)
     if upgraded:
         took = time.monotonic() - began
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")

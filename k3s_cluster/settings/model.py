@@ -88,12 +88,16 @@ class ManagedDatastoreSettings:
 
 @dataclass(frozen=True)
 class EtcdS3Settings:
-    """A bucket that snapshots of etcd go to, of Spaces or of any other store with S3's API."""
+    """A bucket that snapshots of etcd go to, of Spaces or of any other store with S3's API.
+
+    `retention` is how many are kept there, of all servers together; None for as many as of each server on its disk.
+    """
 
     endpoint: str
     bucket: str
     region: str
     folder: str
+    retention: int | None
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
 

@@ -48,6 +48,7 @@ MANAGED_K3S_KEYS = {
         (
             *("etcd-snapshot-schedule-cron", "etcd-snapshot-retention", "etcd-s3", "etcd-s3-endpoint"),
             *("etcd-s3-bucket", "etcd-s3-region", "etcd-s3-folder", "etcd-s3-access-key", "etcd-s3-secret-key"),
+            "etcd-s3-retention",
         ),
         "see the settings that begin with etcd",
     ),
@@ -318,19 +319,28 @@ def etcd_s3(raw: str) -> EtcdS3Settings | None:
     given = {"region": "us-east-1", "folder": "", **found}
     needed = ("endpoint", "bucket", "accessKey", "secretKey")
     names = (*needed, "region", "folder")
-    if unknown := sorted(set(given) - set(names)):
-        raise Refused(f"has the unknown key `{unknown[0]}`; there are {either(names)}")
+    if unknown := sorted(set(given) - {*names, "retention"}):
+        raise Refused(f"has the unknown key `{unknown[0]}`; there are {either((*names, 'retention'))}")
     for name in names:
         value = given.get(name)
         if not isinstance(value, str) or (name in needed and not value):
             raise Refused(f"needs a text for {name}; set it with `pulumi config set --path --secret etcdS3.{name}`")
     if not re.fullmatch(r"[a-z0-9.-]+(:\d+)?", str(given["endpoint"])):
         raise Refused("needs for endpoint a host, such as `fra1.digitaloceanspaces.com`, without `https://`")
+    if str(given["endpoint"]).startswith(f"{given['bucket']}."):
+        raise Refused(
+            "needs for endpoint the region's host alone, such as `fra1.digitaloceanspaces.com`: no bucket in it"
+        )
+    retention = given.get("retention")
+    # Pulumi keeps a secret as text.
+    if retention is not None and not re.fullmatch(r"[1-9]\d{0,3}", str(retention)):
+        raise Refused("needs for retention a number from 1 to 9999: the snapshots that are kept in the bucket")
     return EtcdS3Settings(
         endpoint=str(given["endpoint"]),
         bucket=str(given["bucket"]),
         region=str(given["region"]),
         folder=str(given["folder"]),
+        retention=None if retention is None else int(str(retention)),
         access_key=str(given["accessKey"]),
         secret_key=str(given["secretKey"]),
     )

@@ -8,12 +8,16 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
+import yaml
 
 from k3s_cluster.backup.backup_file import open_backup
+from k3s_cluster.k3s_config import CONFIG_PATH
 from k3s_cluster.over_ssh.etcd_restore import FOLDER, RESET_SCRIPT, TAKEN_UP_PATH, WAITING_PATH
 from tests.e2e.backups import PASSPHRASE, PLAIN, backup, require_all_back, restore, seed, seeded, start_restore
 from tests.e2e.conftest import brought_up
@@ -22,6 +26,7 @@ from tests.e2e.prober import probing
 from tests.e2e.stack import (
     LOCAL,
     LOCAL_CLOUD,
+    PROJECT,
     Stack,
     delete_droplets,
     open_to_outsider,
@@ -35,6 +40,7 @@ NAME, RESTORED = "e2e-etcd", "e2e-etcd-new"
 BEFORE, AFTER = "v1.34.1+k3s1", "v1.34.2+k3s1"
 SNAPSHOTS = "/var/lib/rancher/k3s/server/db/snapshots"
 SNAPSHOT_SECONDS, KEPT = 5, 2
+BUCKET_FOLDER, KEPT_IN_BUCKET = "clusters/e2e", 9
 #: Members elect a new leader 5 to 10 s after they last heard of the old one: K3s sets etcd's election-timeout to 5 s,
 #: and etcd waits up to twice as long (etcd.io/docs/v3.5/tuning).
 ELECTION_SECONDS = 10
@@ -78,6 +84,40 @@ def restored() -> Iterator[Stack]:
             run(LOCAL, "bin/recover", "--yes", check=False, PULUMI_STACK=RESTORED)
             stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
         stack.remove()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of the local cloud's Spaces, and a key to it."""
+
+    name: str
+    key: str
+    secret: str
+
+    def objects(self) -> list[str]:
+        """The names of the snapshots in this stack's folder."""
+        listed = run(LOCAL_CLOUD, "spaces", "ls", self.name).stdout.split()[1::2]
+        return [name.removeprefix(f"{BUCKET_FOLDER}/") for name in listed if name.startswith(f"{BUCKET_FOLDER}/")]
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    name = f"{NAME}-{token_hex(4)}"
+    run(LOCAL_CLOUD, "spaces", "bucket", name)
+    key = json.loads(run(LOCAL_CLOUD, "spaces", "key").stdout)
+    yield Bucket(name, key["accessKey"], key["secretKey"])
+    run(LOCAL_CLOUD, "spaces", "revoke", key["accessKey"])
+
+
+def set_bucket(stack: Stack, bucket: Bucket, secret: str = "") -> None:
+    """Set `etcdS3` for good, as a person does: the secret is typed, and the config file has it only encrypted."""
+    plain = {"endpoint": "fra1.digitaloceanspaces.com", "bucket": bucket.name, "folder": BUCKET_FOLDER}
+    for key, value in {**plain, "retention": str(KEPT_IN_BUCKET)}.items():
+        stack.pulumi("config", "set", "--path", f"etcdS3.{key}", value)
+    for key, value in {"accessKey": bucket.key, "secretKey": secret or bucket.secret}.items():
+        command = ("config", "set", "--path", "--secret", f"etcdS3.{key}")
+        run(LOCAL, "pulumi", "--non-interactive", *command, stdin=value, PULUMI_STACK=stack.name)
+    stack.config["etcdS3"] = yaml.safe_load(stack.config_file.read_text())["config"][f"{PROJECT}:etcdS3"]
 
 
 def in_server(name: str, *command: str, stdin: str = "") -> str:
@@ -255,6 +295,48 @@ def test_members_leave_and_a_new_setting_goes_from_server_to_server_unnoticed(st
     stack.preview("--refresh", "--expect-no-changes")
 
 
+class TestBucket:
+    """Snapshots go to Spaces as well, once `etcdS3` says so; how they come back is the last test's."""
+
+    def test_a_key_that_the_bucket_refuses_is_noticed_at_the_first_server(self, stack: Stack, bucket: Bucket) -> None:
+        first, *others = servers(stack)
+        set_bucket(stack, bucket, secret="wrong-secret")
+        refused = stack.up(check=False)
+        assert refused.returncode != 0
+        assert f"{first} runs, but cannot use the bucket in etcdS3" in refused.stdout
+        assert "failed to initialize S3 client" in refused.stdout
+        for secret in (bucket.key, "wrong-secret"):
+            assert secret not in refused.stdout
+        for other in others:
+            assert "etcd-s3" not in in_server(other, "cat", CONFIG_PATH)
+        assert all(stack.nodes().values())
+
+    def test_with_a_good_one_every_server_s_snapshots_arrive(self, stack: Stack, bucket: Bucket) -> None:
+        set_bucket(stack, bucket)
+        before = members(servers(stack)[0])
+        stack.up()
+        assert members(servers(stack)[0]) == before
+
+        def from_all() -> bool:
+            names = {name.rpartition("-")[0] for name in bucket.objects()}
+            return names == {f"etcd-snapshot-{server}" for server in servers(stack)}
+
+        wait_for("snapshots of all servers in the bucket", from_all, 6 * SNAPSHOT_SECONDS)
+        assert len(bucket.objects()) <= KEPT_IN_BUCKET + len(servers(stack))
+        stack.preview("--expect-no-changes")
+
+    def test_the_key_is_in_files_for_root_alone(self, stack: Stack, bucket: Bucket) -> None:
+        for secret in (bucket.key, bucket.secret):
+            assert secret not in stack.pulumi("stack", "export").stdout
+        for server in servers(stack):
+            places = ("/etc", "/run", "/tmp", "/root", "/var/log", "/var/lib/cloud", "/var/lib/rancher/k3s/server")
+            found = in_server(server, "sh", "-c", f"grep -rlF -f - {' '.join(places)} || true", stdin=bucket.secret)
+            assert found == CONFIG_PATH
+            assert in_server(server, "stat", "-c", "%a %U", CONFIG_PATH) == "600 root"
+            for told in (("ps", "-eo", "args"), ("journalctl", "--no-pager", "--output=cat")):
+                assert bucket.secret not in in_server(server, *told)
+
+
 def test_servers_cannot_be_replaced_all_at_once(stack: Stack) -> None:
     stack.configure(serverSize="s-4vcpu-8gb", image="debian-12-x64")
     refused = stack.preview(check=False)
@@ -289,9 +371,10 @@ def test_one_survivor_brings_the_others_back_after_the_majority_was_lost(stack: 
     stack.preview("--refresh", "--expect-no-changes")
 
 
-def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: Stack) -> None:
+def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: Stack, bucket: Bucket) -> None:
     first = servers(stack)[0]
     in_server(first, "k3s", "etcd-snapshot", "save", "--name", "kept")
+    (name,) = (name for name in bucket.objects() if name.startswith("kept-"))
     kept = in_server(first, "sh", "-c", f"base64 {SNAPSHOTS}/kept-*")
     stack.kubectl("create", "configmap", "after-the-snapshot")
     delete_droplets(*servers(stack))
@@ -301,7 +384,11 @@ def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: St
     assert f"{first} was not started: none of the cluster's servers has data of etcd any more" in refused.stdout
     # What README says to do.
     in_server(first, "sh", "-c", "base64 -d > /root/snapshot", stdin=kept)
-    in_server(first, "k3s", "server", "--cluster-reset", "--cluster-reset-restore-path=/root/snapshot")
+    own_disk = "--etcd-s3=false"
+    in_server(first, "k3s", "server", "--cluster-reset", "--cluster-reset-restore-path=/root/snapshot", own_disk)
+    # And once more, from the bucket; K3s does it twice only when it is told that this is meant.
+    in_server(first, "rm", "-r", "/root/snapshot", "/var/lib/rancher/k3s/server/db")
+    in_server(first, "k3s", "server", "--cluster-reset", f"--cluster-reset-restore-path={name}")
     stack.up()
     assert set(members(first)) == set(servers(stack))
     assert all(stack.nodes().values())

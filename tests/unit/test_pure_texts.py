@@ -77,17 +77,24 @@ def test_snapshots_go_to_the_bucket_that_was_given() -> None:
         "secretKey": "s",
         "folder": "f",
     }
-    asked = settings(datastoreEngine="etcd", etcdS3=bucket)
-    told = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", None))
-    assert {key: value for key, value in told.items() if key.startswith("etcd-s3")} == {
+
+    def told(**more: object) -> dict[str, object]:
+        asked = settings(datastoreEngine="etcd", etcdS3={**bucket, **more})
+        config = yaml.safe_load(server_config(asked, NODE, TOKENS, "203.0.113.9", None))
+        return {key: value for key, value in config.items() if key.startswith("etcd-s3")}
+
+    assert told() == {
         "etcd-s3": True,
         "etcd-s3-endpoint": "fra1.digitaloceanspaces.com",
         "etcd-s3-bucket": "b",
         "etcd-s3-region": "us-east-1",
         "etcd-s3-folder": "f",
+        "etcd-s3-retention": 5,
         "etcd-s3-access-key": "a",
         "etcd-s3-secret-key": "s",
     }
+    for retention in (60, "60"):
+        assert told(retention=retention)["etcd-s3-retention"] == 60
 
 
 def test_an_agent_knows_its_own_token_only_and_finds_servers_by_name() -> None:

@@ -93,7 +93,9 @@ BUCKET = {
 def test_snapshots_of_etcd_go_to_a_bucket_whose_keys_are_not_shown() -> None:
     given = config(datastoreEngine="etcd", etcdSnapshotSchedule="@every 6h", etcdSnapshotRetention=9, etcdS3=BUCKET)
     settings = parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
-    s3 = EtcdS3Settings("fra1.digitaloceanspaces.com", "snapshots", "us-east-1", "", "hidden-access", "hidden-secret")
+    s3 = EtcdS3Settings(
+        "fra1.digitaloceanspaces.com", "snapshots", "us-east-1", "", None, "hidden-access", "hidden-secret"
+    )
     assert settings.datastore == EmbeddedEtcdSettings("@every 6h", 9, s3)
     assert "hidden" not in repr(settings)
 
@@ -104,6 +106,9 @@ def test_snapshots_of_etcd_go_to_a_bucket_whose_keys_are_not_shown() -> None:
         ({"bucket": ""}, "needs a text for bucket; set it with `pulumi config set --path --secret etcdS3.bucket`"),
         ({"key": "x"}, "has the unknown key `key`; there are `endpoint`, `bucket`, `accessKey`, `secretKey`, "),
         ({"endpoint": "https://s3"}, "needs for endpoint a host, such as `fra1.digitaloceanspaces.com`"),
+        ({"endpoint": "snapshots.fra1.digitaloceanspaces.com"}, "needs for endpoint the region's host alone, such as "),
+        ({"retention": "0"}, "needs for retention a number from 1 to 9999"),
+        ({"retention": "many"}, "needs for retention a number from 1 to 9999"),
     ],
 )
 def test_a_bucket_that_cannot_be_used_is_refused_without_its_keys(changes: dict[str, str], problem: str) -> None:
