@@ -28,6 +28,10 @@ ETCD = "etcd"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PIECE_BYTES = 1 << 18
 _AGE = b"age-encryption.org/v1\n"
+#: age measures how fast this machine is, in 2 ms or so, and refuses what would then take far too long. One that is busy
+#: just then seems slower than it is (github.com/str4d/rage, age/src/scrypt.rs): it is asked again.
+_SEEMS_SLOW = "Excessive work"
+ATTEMPTS = 5
 #: age's library takes the text as a whole: so much of it, compressed, may be in memory.
 MOST_BYTES = 1 << 30
 
@@ -197,12 +201,22 @@ def open_backup(path: Path, passphrase: str) -> Backup:
     if not sealed.startswith(_AGE):
         raise BackupError(f"{path} is no backup: `bin/backup` makes them")
     try:
-        lines = pyrage.passphrase.decrypt(sealed, passphrase)
+        lines = _unsealed(sealed, passphrase)
     except pyrage.DecryptError as error:
         raise BackupError(
             f"{path} cannot be opened: the passphrase is another one, or the file is damaged ({error})"
         ) from None
     return _read(path, lines)
+
+
+def _unsealed(sealed: bytes, passphrase: str, attempts: int = ATTEMPTS) -> bytes:
+    try:
+        opened: bytes = pyrage.passphrase.decrypt(sealed, passphrase)
+    except pyrage.DecryptError as error:
+        if attempts == 1 or not str(error).startswith(_SEEMS_SLOW):
+            raise
+        return _unsealed(sealed, passphrase, attempts - 1)
+    return opened
 
 
 def _read(path: Path, lines: bytes) -> Backup:

@@ -49,6 +49,29 @@ def test_a_snapshot_comes_out_as_it_went_in(sealed: Path) -> None:
     assert inside.partition(b"\n")[2] == SNAPSHOT
 
 
+@pytest.mark.parametrize("busy", [1, backup_file.ATTEMPTS])
+def test_a_machine_that_was_busy_when_its_speed_was_measured_is_asked_again(
+    sealed: Path, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    decrypt, asked = pyrage.passphrase.decrypt, []
+
+    def measuring(file: bytes, word: str) -> bytes:
+        asked.append(word)
+        if len(asked) <= busy:
+            raise pyrage.DecryptError(
+                "Excessive work parameter for passphrase.\nDecryption would take around 40 seconds."
+            )
+        return decrypt(file, word)
+
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", measuring)
+    if busy < backup_file.ATTEMPTS:
+        assert open_backup(sealed, PASSPHRASE).is_snapshot
+    else:
+        with pytest.raises(BackupError, match="Decryption would take around 40 seconds"):
+            open_backup(sealed, PASSPHRASE)
+    assert len(asked) == min(busy + 1, backup_file.ATTEMPTS)
+
+
 @pytest.mark.parametrize("cut", [SNAPSHOT[:-1], SNAPSHOT[1:], b"", SNAPSHOT[:20]], ids=["end", "start", "all", "most"])
 def test_a_snapshot_that_did_not_come_whole_is_no_backup(cut: bytes, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="did not arrive as it was taken; nothing was written"):
