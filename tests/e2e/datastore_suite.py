@@ -72,6 +72,8 @@ class Life:
 
     #: Seconds in which the load balancer must answer again after a server's power cut.
     answers_seconds: float = INTERVAL * UNHEALTHY + CONNECT_SECONDS
+    #: Seconds in which a server shows what another one wrote.
+    follows_seconds: float = 0
 
     def stored(self, stack: Stack, key: str) -> int:
         """How many times the engine itself, asked past Kubernetes, has Kubernetes's `key`."""
@@ -125,10 +127,18 @@ class Life:
     def test_agents_come_and_go(self, stack: Stack) -> None:
         before = stack.nodes()
         change(stack, agentCount=2)
-        assert len(stack.nodes()) == len(before) + 1
-        assert all(stack.nodes().values())
+        found: dict[str, bool] = {}
+
+        def there_are(nodes: int) -> bool:
+            found.clear()
+            found.update(stack.nodes())
+            return len(found) == nodes
+
+        wait_for("one node more", lambda: there_are(len(before) + 1), self.follows_seconds)
+        assert all(found.values()), found
         change(stack, agentCount=1)
-        assert stack.nodes() == dict.fromkeys(before, True)
+        wait_for("one node less", lambda: there_are(len(before)), self.follows_seconds)
+        assert found == dict.fromkeys(before, True)
         stack.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
 
 
@@ -175,7 +185,12 @@ class PasswordRotation:
 
 
 class SqlLife(Life):
-    """The same, of an engine that keeps kine's table in a managed database."""
+    """The same, of an engine that keeps kine's table in a managed database.
+
+    kine looks every second for what other servers wrote (github.com/k3s-io/kine, pkg/logstructured/sqllog).
+    """
+
+    follows_seconds = 5
 
     def stored(self, stack: Stack, key: str) -> int:
         (count,) = asked(stack, "k3s", f"SELECT count(*) FROM kine WHERE name = '{key}'")
