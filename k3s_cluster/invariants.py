@@ -21,11 +21,12 @@ _FIXED = {
     "vpc_cidr": f"the VPC, the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
     "vpc_id": f"the datastore and all droplets would be made anew in it, and all data lost; {_NEW_STACK}",
     "name_prefix": f"the datastore and all droplets would be made anew, and all data lost; {_NEW_STACK}",
-    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: back this one up, and "
-    "restore the backup there",
+    "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: with `bin/backup` "
+    "and `bin/restore` between SQLite, Postgres and MySQL, while a snapshot of etcd goes into etcd only",
     "restore_file": "the cluster's tokens and certificate authorities are the backup's; restore into a new stack",
     "datastore_restore": "it counted when the database was made, and the cluster has its certificate authorities from "
-    "there; set it back, and restore another backup into a new stack, or `pulumi destroy` this one first",
+    "there; set it back, and restore another backup into a new stack, or `pulumi destroy` this one first, which "
+    "datastoreProtect `false` and `pulumi up` allow",
 }
 #: What a setting is called that is not given.
 _NONE = {"vpc_id": "the stack's own VPC", "restore_file": "no backup", "datastore_restore": "no backup"}

@@ -19,6 +19,17 @@ def parse(version: str) -> tuple[int, int, int, int] | None:
     return int(minor), int(patch), int(candidate) if candidate else _RELEASED, int(revision)
 
 
+#: The first patch of each minor version that keeps as many snapshots in a bucket as `etcd-s3-retention` says; those
+#: after them all do. Source: github.com/k3s-io/k3s/issues/13769 ("2025-08 releases"), docs.k3s.io/release-notes.
+_COUNTS_SNAPSHOTS_IN_BUCKET = {31: 12, 32: 8, 33: 4}
+
+
+def counts_snapshots_in_bucket(version: str) -> bool:
+    """Whether a K3s release knows a number of snapshots for the bucket; an older one takes the number for the disk."""
+    minor, patch, *_ = parse(version) or (0, 0)
+    return minor > max(_COUNTS_SNAPSHOTS_IN_BUCKET) or patch >= _COUNTS_SNAPSHOTS_IN_BUCKET.get(minor, patch + 1)
+
+
 def refusal(old: str, new: str) -> str | None:
     """Why K3s cannot go from `old` to `new`, and what to do; None where it can.
 

@@ -69,13 +69,13 @@ class Connection:
         status, output, errors = self.attempt(*command, stdin=stdin, timeout=timeout)
         if status != 0:
             said = _tail(errors.strip() or output.strip())
-            raise NodeError(f"`{shlex.join(command)}` on {self.target.host} ended with {status}:\n{said}")
+            raise NodeError(f"`{_shown(command)}` on {self.target.host} ended with {status}:\n{said}")
         return output
 
     def attempt(self, *command: str, stdin: str | Iterable[bytes] = "", timeout: float = 60) -> tuple[int, str, str]:
         """Exit status, output and errors of `command`. Raises NodeError if it takes over `timeout` seconds."""
         output = bytearray()
-        status, errors = self._execute(command, shlex.join(command), stdin, output.extend, timeout)
+        status, errors = self._execute(command, _shown(command), stdin, output.extend, timeout)
         return status, output.decode(errors="replace"), errors
 
     def stream(self, *command: str, take: Callable[[bytes], object], timeout: float = 60) -> None:
@@ -122,7 +122,7 @@ class Connection:
         changed = self.read_file(path) != text
         # The file is never there half written, and never readable by others in between.
         script = 'umask 077; mkdir -p "$(dirname "$1")"; cat > "$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"'
-        self.run("sh", "-c", script, "sh", path, mode, stdin=text)
+        self.run("sh", "-c", script, "write", path, mode, stdin=text)
         return changed
 
     def put_file(self, path: str, pieces: Iterable[bytes], sha256: str, timeout: float) -> None:
@@ -131,7 +131,7 @@ class Connection:
             'umask 077; mkdir -p "$(dirname "$1")"; cat > "$1.new"'
             ' && echo "$2  $1.new" | sha256sum --check --quiet && sync "$1.new" && mv "$1.new" "$1"'
         )
-        status, output, errors = self.attempt(*("sh", "-c", script, "sh", path, sha256), stdin=pieces, timeout=timeout)
+        status, output, errors = self.attempt(*("sh", "-c", script, "put", path, sha256), stdin=pieces, timeout=timeout)
         if status != 0:
             raise NodeError(f"{path} could not be written on {self.target.host}:\n{_tail(errors or output)}")
 
@@ -238,6 +238,11 @@ def _pump(near: socket.socket, far: paramiko.Channel) -> None:
 
 def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
+
+
+def _shown(command: Sequence[str]) -> str:
+    """A command as messages show it: of a whole script its name and arguments."""
+    return shlex.join(command[3:] if tuple(command[:2]) == ("sh", "-c") and len(command) > 3 else command)
 
 
 def _tail(text: str) -> str:

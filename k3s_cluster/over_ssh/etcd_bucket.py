@@ -32,5 +32,5 @@ def check(server: Connection, name: str, config: str, config_before: str, progre
     except NodeError as error:
         raise NodeError(
             f"{name} runs, but cannot use the bucket in etcdS3: its snapshots stay on its own disk. Correct etcdS3, or "
-            f"make the bucket; `pulumi up` continues from here. {error}"
+            f"make the bucket. {error}"
         ) from None

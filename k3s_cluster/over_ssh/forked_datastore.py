@@ -111,8 +111,9 @@ def _require_fit(found: datastore.Found, props: dict[str, Any]) -> None:
     problems = unfit(found, props["k3s_version"], props["fixed"])
     if problems:
         raise UnfitError(
-            f"{'; '.join(problems)}. Nothing was changed in the copy: `pulumi destroy` what was made so far, and begin "
-            "again with the old cluster's settings"
+            f"{'; '.join(problems)}. Nothing was changed in the copy. A k3sVersion that is too old can be raised, and "
+            "`pulumi up` goes on; all else needs a new beginning with the old cluster's settings: `pulumi config set "
+            "datastoreProtect false`, `pulumi up`, which ends here again, and `pulumi destroy`"
         )
 
 

@@ -41,6 +41,12 @@ _TOLD = (
 )
 
 
+#: Pulumi goes on knowing the node as it was before: a change that is taken back would be no change to it.
+_NOT_WHOLE = (
+    "`pulumi up` goes on from here. To take the change back instead, `pulumi up --refresh`: it looks at the node first."
+)
+
+
 @dataclass(frozen=True)
 class NodeArgs:
     """What a node is told. `config` holds secrets. `files` maps the paths that it names to texts.
@@ -101,7 +107,10 @@ class NodeProvider(ResourceProvider):
         agent = news["role"] == "agent"
         turn = roll.turn(news["private_key"], news["name"], news["at_a_time"], progress) if agent else nullcontext()
         with turn:
-            _converge(news, olds)
+            try:
+                _converge(news, olds)
+            except NodeError as error:
+                raise NodeError(f"{error}\n{_NOT_WHOLE}") from None
         reboot_required = bool(olds.get("reboot_required"))
         return UpdateResult({**news, "ready": True, "reboot_required": reboot_required})
 

@@ -38,7 +38,7 @@ def take_out(server: Connection) -> None:
 
 def put_back(server: Connection) -> None:
     """Accept connections again. Nothing happens where they are accepted."""
-    server.run("sh", "-c", 'nft delete table inet "$1" 2>/dev/null || true', "sh", TABLE)
+    server.run("sh", "-c", 'nft delete table inet "$1" 2>/dev/null || true', "nft", TABLE)
 
 
 def seconds_until_trusted(out_for: float, interval: int, healthy: int, unhealthy: int) -> float:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pulumi
 
+from k3s_cluster import k3s_version
 from k3s_cluster.settings import values as rule
 from k3s_cluster.settings.defaults import as_pulumi_holds, defaults
 from k3s_cluster.settings.model import (
@@ -310,6 +311,13 @@ def _datastore_contradictions(settings: ClusterSettings) -> list[str]:
             return [
                 f"serverCount: `{servers}` is even, and etcd outlives no more failures with it than with "
                 f"{servers - 1}; set serverCount to {servers - 1} or {servers + 1}."
+            ]
+        case EmbeddedEtcdSettings(s3=EtcdS3Settings(retention=int())) if not k3s_version.counts_snapshots_in_bucket(
+            settings.k3s_version
+        ):
+            return [
+                f"etcdS3: retention needs a K3s of August 2025 or later, and k3sVersion is `{settings.k3s_version}`; "
+                "raise k3sVersion, or `pulumi config rm --path etcdS3.retention`."
             ]
         case ExternalDatastoreSettings(endpoint=""):
             return [

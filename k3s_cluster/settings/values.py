@@ -310,6 +310,10 @@ def cron_schedule(raw: str) -> str:
     return raw
 
 
+#: Hosts before which a bucket's name makes the bucket's own host: docs.digitalocean.com/products/spaces, and Amazon's.
+_REGIONS_OF_STORES = r"[a-z]{3}\d\.digitaloceanspaces\.com|s3[.-](.+\.)?amazonaws\.com"
+
+
 def etcd_s3(raw: str) -> EtcdS3Settings | None:
     """A bucket for snapshots, or nothing. No value of it is ever shown: two of them are secrets."""
     found = json_object(raw)
@@ -327,7 +331,7 @@ def etcd_s3(raw: str) -> EtcdS3Settings | None:
             raise Refused(f"needs a text for {name}; set it with `pulumi config set --path --secret etcdS3.{name}`")
     if not re.fullmatch(r"[a-z0-9.-]+(:\d+)?", str(given["endpoint"])):
         raise Refused("needs for endpoint a host, such as `fra1.digitaloceanspaces.com`, without `https://`")
-    if str(given["endpoint"]).startswith(f"{given['bucket']}."):
+    if re.fullmatch(rf"{re.escape(str(given['bucket']))}\.({_REGIONS_OF_STORES})", str(given["endpoint"])):
         raise Refused(
             "needs for endpoint the region's host alone, such as `fra1.digitaloceanspaces.com`: no bucket in it"
         )

@@ -31,7 +31,10 @@ def in_server(name: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 def server_names(stack: Stack) -> list[str]:
     """Names of the servers by their index, as far as the state knows them: while `pulumi up` runs."""
-    deployment = json.loads(stack.pulumi("stack", "export").stdout)["deployment"]
+    exported = stack.pulumi("stack", "export", check=False)
+    if exported.returncode != 0:  # `pulumi up` is just writing it: "failed to load checkpoint: EOF"
+        return []
+    deployment = json.loads(exported.stdout)["deployment"]
     droplets = {
         resource["urn"].rsplit("::", 1)[1]: resource
         for resource in deployment.get("resources") or []

@@ -29,7 +29,8 @@ class CloudServer:
         store.set_control_key(CONTROL_KEY)
         self.app = create_app(store, NoMachines(), Durations.fast())
         resume(self.app)
-        self.server = create_server(self.app, host="127.0.0.1", port=0, threads=16)
+        # A map of its own: waitress keeps all servers of a process in one otherwise.
+        self.server = create_server(self.app, map={}, host="127.0.0.1", port=0, threads=16)
         self.url = f"http://127.0.0.1:{self.server.effective_port}"
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -37,7 +38,8 @@ class CloudServer:
         self.control("PUT", "/_local/recording", {"path": str(self.recording)})
 
     def close(self) -> None:
-        self.server.close()
+        # In its own thread, which may just be waiting for what would be closed.
+        self.server.trigger.pull_trigger(self.server.close)
         self.server.task_dispatcher.shutdown()
         shut_down(self.app)
 

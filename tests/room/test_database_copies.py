@@ -25,6 +25,7 @@ def online(body: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("engine", "version", "grant"),
     [

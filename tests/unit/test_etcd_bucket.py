@@ -32,9 +32,7 @@ def check(config: str, before: str) -> int:
 
 
 def test_what_k3s_cannot_use_ends_the_run_with_what_it_said() -> None:
-    with pytest.raises(
-        NodeError, match=r"srv-1 runs, but cannot use .* continues from here. bucket two does not exist"
-    ):
+    with pytest.raises(NodeError, match=r"srv-1 runs, but cannot use .* make the bucket. bucket two does not exist"):
         check(CONFIG.replace("one", "two"), CONFIG)
 
 

@@ -101,6 +101,35 @@ def test_snapshots_of_etcd_go_to_a_bucket_whose_keys_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("bucket", "endpoint"), [("fra1", "fra1.digitaloceanspaces.com"), ("minio", "minio.example.com:9000")]
+)
+def test_a_host_may_begin_like_its_bucket(bucket: str, endpoint: str) -> None:
+    given = config(datastoreEngine="etcd", etcdS3={**BUCKET, "bucket": bucket, "endpoint": endpoint})
+    datastore = parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS).datastore
+    assert isinstance(datastore, EmbeddedEtcdSettings)
+    assert datastore.s3 is not None
+    assert datastore.s3.endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [("v1.33.3+k3s1", True), ("v1.33.4+k3s1", False), ("v1.32.8+k3s1", False), ("v1.30.14+k3s2", True)],
+)
+def test_snapshots_in_a_bucket_are_counted_by_a_k3s_that_can(version: str, refused: bool) -> None:
+    given = config(datastoreEngine="etcd", k3sVersion=version, etcdS3={**BUCKET, "retention": "9"})
+    if not refused:
+        parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
+        return
+    (problem,) = refusals(given)
+    assert problem == (
+        f"etcdS3: retention needs a K3s of August 2025 or later, and k3sVersion is `{version}`; raise k3sVersion, or "
+        "`pulumi config rm --path etcdS3.retention`."
+    )
+    given = config(datastoreEngine="etcd", k3sVersion=version, etcdS3=BUCKET)
+    parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"bucket": ""}, "needs a text for bucket; set it with `pulumi config set --path --secret etcdS3.bucket`"),

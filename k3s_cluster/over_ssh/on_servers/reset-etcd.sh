@@ -21,8 +21,6 @@ flock 9
 
 if [ -n "$snapshot" ]; then
     [ -f "$snapshot" ] || fail "there is no snapshot at $snapshot"
-    # K3s's guard against a second reset in a row: of a snapshot, it gives what the first one gave.
-    rm -f "$database/reset-flag"
     set -- "--cluster-reset-restore-path=$snapshot" --etcd-s3=false
 else
     [ -d "$database/etcd/member/wal" ] || fail "this server has no data of etcd: reset one that has"
@@ -33,8 +31,12 @@ put_back() {
     if [ -e "$membership.aside" ]; then mv "$membership.aside" "$membership"; fi
     if systemctl is-enabled --quiet k3s; then systemctl start --no-block k3s; fi
 }
+# Where the line breaks, what is said is lost, and no more than that: this shell would skip the trap on a signal.
+trap '' HUP PIPE
 trap put_back EXIT
 systemctl stop k3s
+# K3s's guard against a second reset in a row: it gives what the first one gave.
+rm -f "$database/reset-flag"
 if [ -e "$membership" ]; then mv "$membership" "$membership.aside"; fi
 if ! k3s server --cluster-reset "$@" </dev/null >"$log" 2>&1; then
     tail -n 20 "$log" >&2
