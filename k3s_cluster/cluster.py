@@ -292,7 +292,12 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _before_servers(self, datastore: Datastore) -> list[pulumi.Resource]:
         """What must be there before a server may use the managed database."""
-        args = DatastoreGrantsArgs(
+        after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
+        return [DatastoreGrants(self._logical_name("datastore-grants"), self._grants(datastore), after)]
+
+    def _grants(self, datastore: Datastore) -> DatastoreGrantsArgs:
+        """The managed database, its administrator and K3s's user, and the server to reach it through."""
+        return DatastoreGrantsArgs(
             host=self._servers[0].public_ip,
             host_key=self._servers[0].host_key,
             private_key=self._access.private_key,
@@ -306,8 +311,6 @@ class K3sCluster(pulumi.ComponentResource):
             user=datastore.user,
             password=datastore.password,
         )
-        after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
-        return [DatastoreGrants(self._logical_name("datastore-grants"), args, after)]
 
     def _restored_datastore(
         self,
@@ -338,23 +341,12 @@ class K3sCluster(pulumi.ComponentResource):
         """The rows of DigitalOcean's backup without the old machines and users, before the first server starts."""
         settings = self._settings
         args = ForkedDatastoreArgs(
+            **vars(self._grants(datastore)),
             source=restore.cluster,
             server_token=pulumi.Output.secret(restore.token),
             k3s_version=settings.k3s_version,
             fixed=fixed_settings(server_rules(settings)),
-            host=self._servers[0].public_ip,
-            host_key=self._servers[0].host_key,
-            private_key=self._access.private_key,
             database_id=datastore.database_id,
-            engine=datastore.engine,
-            database_host=datastore.host,
-            database_port=datastore.port,
-            database_ca=datastore.ca,
-            administrator=datastore.administrator,
-            administrator_password=datastore.administrator_password,
-            database=datastore.database,
-            user=datastore.user,
-            password=datastore.password,
             endpoint=datastore.endpoint,
         )
         opts = pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(depends_on=list(after)))

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from local_cloud import paths
+
 #: DigitalOcean's database CAs hold ten years; nothing here lives longer.
 LIFETIME = timedelta(days=3650)
-#: The common name of the CA that droplets trust.
-AUTHORITY_NAME = "Local cloud's certificate authority"
+#: Where the CA is kept that droplets trust.
+AUTHORITY = paths.CLOUD / "authority"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ def new_server(authority: KeyPair, names: Iterable[str | IPv4Address]) -> KeyPai
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
     )
     return _pem(builder.sign(ca_key, hashes.SHA256()), key)
+
+
+def authority_of_cloud() -> KeyPair:
+    """The CA that droplets trust; made first when there is none."""
+    return kept_authority(AUTHORITY, "Local cloud's certificate authority")
 
 
 def kept_authority(folder: Path, common_name: str) -> KeyPair:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from waitress.server import create_server
 
 from local_cloud import addresses, certificates, credentials, paths
+from local_cloud.certificates import AUTHORITY
 from local_cloud.machines.machine import read_authority
 from local_cloud.machines.metadata import application as metadata_application
 from local_cloud.network import downloads
@@ -26,7 +27,6 @@ from local_cloud.real_machine_room import DOWNLOAD_HOSTS, RealMachineRoom, dropl
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-AUTHORITY = paths.CLOUD / "authority"
 DOWNLOADS = paths.CLOUD / "get.k3s.io"
 STORE = paths.CLOUD / "store.sqlite3"
 #: The profile of durations that a start begins with; `bin/local-cloud durations` writes it.
@@ -58,8 +58,7 @@ def main() -> int:
         signal.signal(number, lambda *_: asked_to_stop.set())
     READY.unlink(missing_ok=True)
 
-    authority = certificates.kept_authority(AUTHORITY, certificates.AUTHORITY_NAME)
-    certificates.kept_server(AUTHORITY, authority, DOWNLOAD_HOSTS)
+    certificates.kept_server(AUTHORITY, certificates.authority_of_cloud(), DOWNLOAD_HOSTS)
     room = RealMachineRoom(read_authority(AUTHORITY / "ca.pem"), log.info)
     room.serve_names()
     store = Store(STORE)

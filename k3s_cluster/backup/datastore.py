@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from k3s_cluster import k3s_version
 from k3s_cluster.backup import mysql, postgres, sqlite
@@ -16,6 +18,7 @@ from k3s_cluster.backup.kine_rows import (
     kubelet_version,
     server_arguments,
 )
+from k3s_cluster.datastore_endpoint import DatabaseAddress
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS
 
@@ -52,13 +55,8 @@ def dump(server: Connection, endpoint: str | None, ca: str, add: Callable[[Row],
     if endpoint is None:
         sqlite.dump(server, add)
         return
-    engine = _ENGINES[engine_of("", endpoint)]
-    database = engine.address_of(endpoint)
-    try:
-        with server.tunnel(database.host, database.port) as tunnel:
-            engine.dump(engine.connect(database, ca, tunnel), add)
-    except (*DATABASE_ERRORS, OSError) as error:
-        raise BackupError(f"{database.host} could not be read: {error}{_about_trust(ca)}") from error
+    with _opened(server, endpoint, ca, BackupError, "could not be read") as (engine, _, connection):
+        engine.dump(connection, add)
 
 
 def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> None:
@@ -72,13 +70,8 @@ def load(server: Connection, endpoint: str | None, ca: str, backup: Backup) -> N
     if endpoint is None:
         sqlite.load(server, rows, top, key)
         return
-    engine = _ENGINES[engine_of("", endpoint)]
-    database = engine.address_of(endpoint)
-    try:
-        with server.tunnel(database.host, database.port) as tunnel:
-            engine.load(engine.connect(database, ca, tunnel), rows, top, key)
-    except (*DATABASE_ERRORS, OSError) as error:
-        raise NodeError(f"{database.host} did not take the rows: {error}{_about_trust(ca)}") from error
+    with _opened(server, endpoint, ca, NodeError, "did not take the rows") as (engine, _, connection):
+        engine.load(connection, rows, top, key)
 
 
 @dataclass(frozen=True)
@@ -100,38 +93,42 @@ def take_over(server: Connection, endpoint: str, ca: str, token: str, check: Cal
     has read this copy yet, so nobody watches the keys, and kine takes a key without rows for one that never was. The
     sequence of revisions stays where it is. BackupError if the rows are no cluster's that `token` opens.
     """
-    engine = _ENGINES[engine_of("", endpoint)]
-    database = engine.address_of(endpoint)
-    try:
-        with server.tunnel(database.host, database.port) as tunnel:
-            connection = engine.connect(database, ca, tunnel)
-            keys = engine.names(connection)
-            if not any(key.startswith("/bootstrap/") for key in keys):
-                raise BackupError(f"its database `{database.database}` holds no K3s cluster")
-            if not keys.get(bootstrap_key(token)):
-                raise BackupError("they are the rows of a cluster with another server token")
-            of_machines = [key for key in keys if belongs_to_a_machine(key)]
-            nodes = engine.last_values(connection, [key for key in of_machines if key.startswith(NODES)])
-            servers = [(arguments, node) for node in nodes if (arguments := server_arguments(node)) is not None]
-            found = Found(
-                sum(
-                    lives and key.startswith("/registry/") and not belongs_to_a_machine(key)
-                    for key, lives in keys.items()
-                ),
-                max((kubelet_version(node) or "" for _, node in servers), key=_age, default=""),
-                servers[0][0] if servers else {},
-            )
-            check(found)
-            if of_machines:
-                engine.forget(connection, of_machines)
-            return found
-    except (*DATABASE_ERRORS, OSError) as error:
-        raise NodeError(f"{database.host} could not be made this cluster's: {error}") from error
+    with _opened(server, endpoint, ca, NodeError, "could not be made this cluster's") as (engine, address, connection):
+        keys = engine.names(connection)
+        if not any(key.startswith("/bootstrap/") for key in keys):
+            raise BackupError(f"its database `{address.database}` holds no K3s cluster")
+        if not keys.get(bootstrap_key(token)):
+            raise BackupError("they are the rows of a cluster with another server token")
+        of_machines = [key for key in keys if belongs_to_a_machine(key)]
+        nodes = engine.last_values(connection, [key for key in of_machines if key.startswith(NODES)])
+        servers = [(arguments, node) for node in nodes if (arguments := server_arguments(node)) is not None]
+        found = Found(
+            sum(
+                lives and key.startswith("/registry/") and not belongs_to_a_machine(key) for key, lives in keys.items()
+            ),
+            max((kubelet_version(node) or "" for _, node in servers), key=_age, default=""),
+            servers[0][0] if servers else {},
+        )
+        check(found)
+        if of_machines:
+            engine.forget(connection, of_machines)
+        return found
 
 
 def _age(version: str) -> tuple[int, ...]:
     return k3s_version.parse(version) or ()
 
 
-def _about_trust(ca: str) -> str:
-    return "" if ca else " (without datastoreCa, its certificate must be one that this machine trusts)"
+@contextlib.contextmanager
+def _opened(
+    server: Connection, endpoint: str, ca: str, failure: type[Exception], what: str
+) -> Iterator[tuple[Any, DatabaseAddress, Any]]:
+    """The engine, the database's address, and a connection to it through `server`; what goes wrong is a `failure`."""
+    engine = _ENGINES[engine_of("", endpoint)]
+    address = engine.address_of(endpoint)
+    try:
+        with server.tunnel(address.host, address.port) as tunnel:
+            yield engine, address, engine.connect(address, ca, tunnel)
+    except (*DATABASE_ERRORS, OSError) as error:
+        about_trust = "" if ca else " (without datastoreCa, its certificate must be one that this machine trusts)"
+        raise failure(f"{address.host} {what}: {error}{about_trust}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from k3s_cluster.backup.backup_file import BackupError
-from k3s_cluster.over_ssh.connection import SshTarget
+from k3s_cluster.over_ssh.connection import SshTarget, target_of
 from k3s_cluster.stack_export import outputs_of
 
 
@@ -53,12 +53,11 @@ def cluster(export: dict[str, Any]) -> Cluster | None:
     servers, broken = [], []
     for told in outputs_of(export, ":dynamic/over_ssh:Node"):
         if told["role"] == "server":
-            target = SshTarget(host=told["host"], host_key=told["host_key"], private_key=told["private_key"])
             config = _config(told["config"])
             if config is None:
                 broken.append(told["name"])
                 continue
-            servers.append(Server(told["name"], target, config, told.get("datastore_ca") or ""))
+            servers.append(Server(told["name"], target_of(told, told), config, told.get("datastore_ca") or ""))
     restored = outputs_of(export, ":dynamic/over_ssh:RestoredDatastore")
     return Cluster(
         engine=begun[0]["datastore_engine"],

@@ -153,10 +153,9 @@ def _grant(props: dict[str, Any]) -> None:
 
 def grant(server: Connection, props: dict[str, Any]) -> None:
     """Give `user` its rights in `database` (see DatastoreGrantsArgs). Raises NodeError, OSError or DATABASE_ERRORS."""
-    engine: Engine = props["engine"]
-    said = grants(engine, props["database"], props["user"])
-    administrator = _login(props, engine, props["administrator"], props["administrator_password"])
-    user = _login(props, engine, props["user"], props["password"])
+    said = grants(props["engine"], props["database"], props["user"])
+    administrator = administrator_of(props)
+    user = _login(props, props["user"], props["password"])
     try:
         # It may have been interrupted here, and then has no database to begin with.
         run_statements(server, replace(user, database=""), said.gives_up)
@@ -167,9 +166,14 @@ def grant(server: Connection, props: dict[str, Any]) -> None:
     run_statements(server, user, said.user)
 
 
-def _login(props: dict[str, Any], engine: Engine, user: str, password: str) -> Login:
+def administrator_of(props: dict[str, Any]) -> Login:
+    """The administrator of the database that `props` tell of (see DatastoreGrantsArgs)."""
+    return _login(props, props["administrator"], props["administrator_password"])
+
+
+def _login(props: dict[str, Any], user: str, password: str) -> Login:
     host, port, ca = props["database_host"], int(props["database_port"]), props["database_ca"]
-    return Login(engine, host, port, ca, props["database"], user, password)
+    return Login(props["engine"], host, port, ca, props["database"], user, password)
 
 
 class DatastoreGrants(Resource, module="over_ssh", name="DatastoreGrants"):

@@ -21,8 +21,8 @@ from k3s_cluster.backup import datastore
 from k3s_cluster.backup.backup_file import BackupError
 from k3s_cluster.k3s_config import UNCHANGEABLE
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, target_of
-from k3s_cluster.over_ssh.datastore_grants import OWNER, grant
-from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Login, answer_of
+from k3s_cluster.over_ssh.datastore_grants import OWNER, DatastoreGrantsArgs, administrator_of, grant
+from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, answer_of
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
 from k3s_cluster.stack_config import credentials
 
@@ -30,8 +30,8 @@ _SECRETS = ["private_key", "endpoint", "password", "administrator_password", "se
 
 
 @dataclass(frozen=True)
-class ForkedDatastoreArgs:
-    """Whose backup it is, the old cluster's server token, the server to tunnel through, the database and its users.
+class ForkedDatastoreArgs(DatastoreGrantsArgs):
+    """What a grant is told, and whose backup it is, with the old cluster's server token.
 
     `fixed` are K3s's settings that must be the old cluster's, as k3s_config.fixed_settings gives them.
     """
@@ -40,19 +40,7 @@ class ForkedDatastoreArgs:
     server_token: pulumi.Input[str]
     k3s_version: str
     fixed: dict[str, str]
-    host: pulumi.Input[str]
-    host_key: pulumi.Input[str]
-    private_key: pulumi.Input[str]
     database_id: pulumi.Input[str]
-    engine: str
-    database_host: pulumi.Input[str]
-    database_port: pulumi.Input[int]
-    database_ca: pulumi.Input[str]
-    administrator: pulumi.Input[str]
-    administrator_password: pulumi.Input[str]
-    database: pulumi.Input[str]
-    user: pulumi.Input[str]
-    password: pulumi.Input[str]
     endpoint: pulumi.Input[str | None]
 
 
@@ -139,15 +127,7 @@ def _plain(value: str | None) -> str | None:
 
 def _own_the_table(server: Connection, props: dict[str, Any], former: list[User]) -> None:
     """Where an earlier version of this program made the old cluster, kine's table is the old user's own."""
-    login = Login(
-        "pg",
-        props["database_host"],
-        int(props["database_port"]),
-        props["database_ca"],
-        props["database"],
-        props["administrator"],
-        props["administrator_password"],
-    )
+    login = administrator_of(props)
     query = "SELECT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename = 'kine'"
     try:
         rows = answer_of(server, login, query)

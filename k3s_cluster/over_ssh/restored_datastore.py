@@ -15,7 +15,7 @@ from k3s_cluster.backup import datastore, passphrase
 from k3s_cluster.backup.backup_file import ETCD, Backup, BackupError, Origin, open_backup
 from k3s_cluster.k3s_config import UNCHANGEABLE
 from k3s_cluster.over_ssh import etcd_restore
-from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.over_ssh.connection import NodeError, connect, target_of
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
 
@@ -56,8 +56,7 @@ class RestoredDatastoreProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         progress = progress_of(props["urn"])
         backup = _open(props)
-        target = SshTarget(host=props["host"], host_key=props["host_key"], private_key=props["private_key"])
-        with connect(target, progress) as server:
+        with connect(target_of(props, props), progress) as server:
             wait_for_first_boot(server, progress)
             progress("loading the backup")
             try:

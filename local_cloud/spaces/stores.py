@@ -15,8 +15,6 @@ from local_cloud.toolchain.progress import Report, to_stderr
 FOLDER = paths.CLOUD / "spaces"
 ACCOUNTS = FOLDER / "accounts"
 TLS = FOLDER / "tls"
-#: The CA that droplets trust.
-AUTHORITY = paths.CLOUD / "authority"
 
 
 def store(region: str) -> Store:
@@ -29,7 +27,7 @@ def store(region: str) -> Store:
         accounts=ACCOUNTS,
         certificate=TLS / "server.pem",
         key=TLS / "server.key",
-        authority=AUTHORITY / "ca.pem",
+        authority=certificates.AUTHORITY / "ca.pem",
     )
 
 
@@ -40,8 +38,7 @@ def used() -> list[Store]:
 
 def start(stores: Iterable[Store], report: Report = to_stderr) -> None:
     """Start the stores that do not run."""
-    authority = certificates.kept_authority(AUTHORITY, certificates.AUTHORITY_NAME)
-    certificates.kept_server(TLS, authority, regions.names())
+    certificates.kept_server(TLS, certificates.authority_of_cloud(), regions.names())
     for each in stores:
         each.start(report)
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.e2e.stack import CHECKOUT, LOCAL, Stack, run
@@ -91,6 +92,13 @@ def seeded(stack: Stack) -> dict[str, Any]:
         )
         for item in listed
     }
+
+
+def folder_with_passphrase(factory: pytest.TempPathFactory) -> Path:
+    """A folder for backups, with PASSPHRASE in its file `passphrase`."""
+    made = factory.mktemp("backup")
+    (made / "passphrase").write_text(PASSPHRASE + "\n")
+    return made
 
 
 def backup(stack: Stack, folder: Path) -> Path:

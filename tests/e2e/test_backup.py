@@ -19,6 +19,7 @@ from tests.e2e.backups import (
     PLAIN,
     SEEDED,
     backup,
+    folder_with_passphrase,
     living_nodes,
     require_all_back,
     restore,
@@ -48,8 +49,7 @@ SQLITE = "/var/lib/rancher/k3s/server/db/state.db"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("backup")
-    (made / "passphrase").write_text(PASSPHRASE + "\n")
+    made = folder_with_passphrase(tmp_path_factory)
     (made / "wrong").write_text("another passphrase\n")
     return made
 

@@ -19,7 +19,17 @@ import yaml
 from k3s_cluster.backup.backup_file import open_backup
 from k3s_cluster.k3s_config import CONFIG_PATH
 from k3s_cluster.over_ssh.etcd_restore import FOLDER, RESET_SCRIPT, TAKEN_UP_PATH, WAITING_PATH
-from tests.e2e.backups import PASSPHRASE, PLAIN, backup, require_all_back, restore, seed, seeded, start_restore
+from tests.e2e.backups import (
+    PASSPHRASE,
+    PLAIN,
+    backup,
+    folder_with_passphrase,
+    require_all_back,
+    restore,
+    seed,
+    seeded,
+    start_restore,
+)
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_suite import INTERVAL, UNHEALTHY, End, Life, change, highly_available, serves
 from tests.e2e.prober import probing
@@ -61,9 +71,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("backup")
-    (made / "passphrase").write_text(PASSPHRASE + "\n")
-    return made
+    return folder_with_passphrase(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

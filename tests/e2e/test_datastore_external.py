@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
-from tests.e2e.backups import PASSPHRASE, backup, restore
+from tests.e2e.backups import backup, folder_with_passphrase, restore
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import refuses_another_authority
 from tests.e2e.stack import LOCAL_CLOUD, PROJECT, Stack, api, rented, rented_with_prefix, run, wait_for
@@ -73,9 +73,7 @@ def stack(kept: Kept) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("backup")
-    (made / "passphrase").write_text(PASSPHRASE + "\n")
-    return made
+    return folder_with_passphrase(tmp_path_factory)
 
 
 def single(name: str, subnet: int) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+# Its assertions are tests', too: without this a failure says nothing of what was found.
+pytest.register_assert_rewrite("tests.room.copied_rows")
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 USER_DATA = "#cloud-config\nwrite_files:\n- path: /root/from-user-data\n  content: here\n"
 

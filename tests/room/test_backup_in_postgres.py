@@ -9,20 +9,16 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pg8000.native
 import pytest
 
-from k3s_cluster.backup import datastore, postgres
+from k3s_cluster.backup import postgres
 from k3s_cluster.backup.backup_file import BackupError
-from k3s_cluster.backup.datastore import Found
 from k3s_cluster.backup.kine_rows import Row, bootstrap_key
-from k3s_cluster.over_ssh.connection import NodeError
 from local_cloud.databases.postgresql import binaries
+from tests.room.copied_rows import KEY, CopiedRows
 
-KEY = bootstrap_key("server")
 ROWS = [
     Row(1, KEY, 1, 0, 0, 0, 0, b"sealed", b""),
     Row(5, "/registry/configmaps/default/ä\t\\x\n\r", 1, 0, None, 4, None, bytes(range(256)), None),
@@ -124,47 +120,12 @@ def test_a_load_that_breaks_off_leaves_nothing_and_can_be_repeated(connect: Conn
     assert held(connect()) == ROWS
 
 
-def test_keys_are_named_read_and_forgotten_with_all_their_revisions(connect: Connect) -> None:
-    assert postgres.names(connect()) == {}
-    again = [
-        Row(2300, "/registry/pods/a/6", 0, 0, 6, 6, 0, b"newer", b"x"),
-        Row(2301, "/registry/pods/a/7", 0, 1, 7, 7, 0, b"gone", b"x"),
-    ]
-    postgres.load(connect(), [*ROWS, *again], 2301, KEY)
-    assert postgres.names(connect()) == {row.name: row.name != again[1].name for row in ROWS}
-    keys = ["/registry/pods/a/6", "/registry/pods/a/7", "/registry/pods/a/8", "/registry/pods/a/none"]
-    assert sorted(postgres.last_values(connect(), keys)) == [b"newer", b"x" * 999]
-    postgres.forget(connect(), keys)
-    assert held(connect()) == [row for row in ROWS if row.name not in keys]
+class TestCopiedRows(CopiedRows):
+    engine, endpoint, rows, top = postgres, "postgres://u:p@h:1/k3s", ROWS, TOP
 
+    def held(self, database: pg8000.native.Connection) -> list[Row]:
+        return held(database)
 
-def test_a_copy_is_taken_over_whole_or_not_at_all_and_can_be_again(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    of_machines = [
-        Row(TOP - 4, "/registry/minions/old-server-1a2b", 1, 0, 0, 0, 0, b"x:\x0cv1.34.2+k3s1B", b""),
-        Row(TOP - 3, "/registry/leases/kube-node-lease/old-server-1a2b", 1, 0, 0, 0, 0, b"x", b""),
-        Row(TOP - 2, "/registry/secrets/kube-system/old-server-1a2b.node-password.k3s", 1, 0, 0, 0, 0, b"x", b""),
-        Row(TOP - 1, "/registry/minions/old-server-1a2b", 0, 0, TOP - 4, TOP - 4, 0, b"y", b"x"),
-        Row(TOP, "/registry/masterleases/10.10.10.3", 1, 0, 0, 0, 0, b"x", b""),
-    ]
-    postgres.load(connect(), [*ROWS, *of_machines], TOP, KEY)
-    monkeypatch.setattr(postgres, "connect", lambda *_: connect())
-    server: Any = SimpleNamespace(tunnel=lambda *_: contextlib.nullcontext())
-
-    def take_over(token: str, check: Callable[[Found], None] = lambda _: None) -> Found:
-        return datastore.take_over(server, "postgres://u:p@h:1/k3s", "", token, check)
-
-    def unfit(_: Found) -> None:
-        raise NodeError("unfit")
-
-    with pytest.raises(BackupError, match="the rows of a cluster with another server token"):
-        take_over("another")
-    with pytest.raises(NodeError, match="unfit"):
-        take_over("server", unfit)
-    assert held(connect()) == [*ROWS, *of_machines]
-    # Again, as after a run that was killed before it could say that it was done.
-    assert [take_over("server").objects for _ in range(2)] == [len(ROWS) - 1] * 2
-    assert held(connect()) == ROWS
-    (row,) = connect().run("INSERT INTO kine (name) VALUES ('next') RETURNING id")
-    assert row == [TOP + 1]
+    def id_of_next_row(self, database: pg8000.native.Connection) -> int:
+        (row,) = database.run("INSERT INTO kine (name) VALUES ('next') RETURNING id")
+        return int(row[0])
