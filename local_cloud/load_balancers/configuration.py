@@ -36,6 +36,7 @@ def _lines(spec: LoadBalancerSpec, folder: Path) -> Iterator[str]:
     yield f"    timeout server {IDLE_TIMEOUT}"
     yield "    balance roundrobin"
     # A server that refuses is left at once for another one; the health check takes it out later.
+    # No `on-marked-down shutdown-sessions`: it would cut off those who are on their way from it to another one.
     yield "    option redispatch 1"
     yield "    retries 3"
     yield "    load-server-state-from-file global"
@@ -53,10 +54,7 @@ def _lines(spec: LoadBalancerSpec, folder: Path) -> Iterator[str]:
             yield f"    option httpchk GET {check.path or '/'}"
             yield "    http-check expect rstatus ^[23]"
         for target in spec.targets:
-            yield (
-                f"    server {target} {target}:{rule.target_port} source {spec.private_ip} "
-                f"{_check(check)} on-marked-down shutdown-sessions"
-            )
+            yield (f"    server {target} {target}:{rule.target_port} source {spec.private_ip} {_check(check)}")
 
 
 def _check(check: HealthCheck) -> str:

@@ -1,7 +1,10 @@
 """HAProxy's configuration says what the API's load balancer says, and HAProxy accepts it."""
 
 import shutil
+import socket
 import subprocess
+import threading
+import time
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -54,3 +57,67 @@ def test_haproxy_accepts_it(tmp_path: Path, check: HealthCheck) -> None:
         file.write_text(configuration(spec, tmp_path))
         done = subprocess.run(["haproxy", "-c", "-f", str(file)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def answer_all(listener: socket.socket) -> None:
+    """Answer one byte with another, until the listener is closed."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection:
+            if connection.recv(1):
+                connection.sendall(b"!")
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed")
+def test_whom_a_target_keeps_waiting_is_served_by_another_though_it_is_marked_down_meanwhile(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.6", 0), backlog=0) as stuck,
+        socket.create_connection(stuck.getsockname()),  # it takes one connection, and answers no other
+        socket.create_server(("127.0.0.7", stuck.getsockname()[1])) as target,
+    ):
+        port = stuck.getsockname()[1]
+        threading.Thread(target=answer_all, args=(target,), daemon=True).start()
+        spec = replace(
+            SPEC,
+            public_ip=IPv4Address("127.0.0.4"),
+            private_ip=IPv4Address("127.0.0.5"),
+            rules=(ForwardingRule(port, port),),
+            health_check=HealthCheck("tcp", port, None, 1, 1, 2, 2),
+            targets=(IPv4Address("127.0.0.6"), IPv4Address("127.0.0.7")),
+        )
+        (tmp_path / "haproxy.cfg").write_text(configuration(spec, tmp_path))
+        (tmp_path / "server-state").write_text("1\n")
+        seconds: list[float] = []
+
+        def ask() -> None:
+            began = time.monotonic()
+            with socket.create_connection(("127.0.0.4", port), timeout=15) as connection:
+                connection.sendall(b"?")
+                if connection.recv(1) == b"!":
+                    seconds.append(time.monotonic() - began)
+
+        log = tmp_path / "haproxy.log"
+        command = ["haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")]
+        with log.open("w") as said, subprocess.Popen(command, stderr=said, stdout=said) as haproxy:
+            try:
+                until = time.monotonic() + 10
+                while not haproxy.poll() and time.monotonic() < until:
+                    with socket.socket() as probe:
+                        if probe.connect_ex(("127.0.0.4", port)) == 0:
+                            break
+                    time.sleep(0.05)
+                clients = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+                for client in clients:
+                    client.start()
+                for client in clients:
+                    client.join(timeout=20)
+                down = "127.0.0.6 is DOWN" in log.read_text()
+            finally:
+                haproxy.terminate()
+    assert down
+    # Half of them were kept waiting first, for as long as HAProxy tries to connect.
+    assert len(seconds) == 8
+    assert max(seconds) > 2
