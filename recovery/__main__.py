@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from k3s_cluster.pulumi_cli import PulumiError, pulumi
 from recovery.account import Account, AccountError
 from recovery.file_backend import remove_half_written
 from recovery.leftovers import compare, pending, wanted, without_pending
-
-
-class PulumiError(Exception):
-    """A pulumi command failed: the message is its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,15 +38,16 @@ def _recover(*, ask: bool) -> int:
     account = Account()
     if ask and not _agreed("Is no other `pulumi` at work on this stack?"):
         return 1
-    for path in remove_half_written(json.loads(_pulumi("whoami", "--json"))["url"]):
+    for path in remove_half_written(json.loads(pulumi("whoami", "--json"))["url"]):
         print(f"was half written, and is not needed: {path.name}")
     # A killed run leaves its lock behind. Where there is none, there is nothing to cancel.
-    subprocess.run(["pulumi", "--non-interactive", "cancel", "--yes"], capture_output=True, check=False)
-    state: dict[str, Any] = json.loads(_pulumi("stack", "export"))
+    with contextlib.suppress(PulumiError):
+        pulumi("cancel", "--yes")
+    state: dict[str, Any] = json.loads(pulumi("stack", "export"))
     if under_way := pending(state):
         print("was under way when the run ended: " + ", ".join(under_way))
-        _pulumi("stack", "import", stdin=json.dumps(without_pending(state)))
-    plan = json.loads(_pulumi("preview", "--json"))
+        pulumi("stack", "import", stdin=json.dumps(without_pending(state)))
+    plan = json.loads(pulumi("preview", "--json"))
     resources = wanted(state, plan)
     kinds = {each.path: each.kind.items for each in resources}
     left, foreign = compare(resources, state, {path: account.list(path, items) for path, items in kinds.items()})
@@ -70,14 +68,6 @@ def _recover(*, ask: bool) -> int:
 
 def _agreed(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _pulumi(*arguments: str, stdin: str = "") -> str:
-    command = ["pulumi", "--non-interactive", *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PulumiError(f"`{' '.join(command)}` failed:\n{(done.stderr + done.stdout).strip()[-4000:]}")
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from k3s_cluster.backup.backup_file import (
 from k3s_cluster.k3s_config import fixed_settings
 from k3s_cluster.over_ssh import k3s_service
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect
+from k3s_cluster.pulumi_cli import PulumiError, pulumi
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: A server that answers at all answers within seconds; another one has the same datastore.
@@ -175,15 +176,10 @@ def _export(stack: str) -> dict[str, Any]:
 
 
 def _pulumi(*arguments: str) -> str:
-    """Output of a Pulumi command in the project. BackupError with what Pulumi said if it fails."""
-    command = ["pulumi", "--non-interactive", *arguments]
     try:
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)  # noqa: S603
-    except FileNotFoundError:
-        raise BackupError("there is no `pulumi` on PATH; on the local cloud, put `bin/local` in front") from None
-    if done.returncode != 0:
-        raise BackupError(f"`pulumi {' '.join(arguments[:2])}` failed:\n{done.stderr.strip()}")
-    return done.stdout
+        return pulumi(*arguments, folder=PROJECT)
+    except PulumiError as error:
+        raise BackupError(str(error)) from None
 
 
 def _pulumi_up(stack: str, passphrase_file: Path, *arguments: str) -> int:

@@ -18,6 +18,7 @@ from k3s_cluster.account import cost
 from k3s_cluster.account.client import Client, Credentials, NoAnswer, NotAllowed, NotFound, TokenRefused
 from k3s_cluster.account.facts import ask
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget, connect
+from k3s_cluster.pulumi_cli import PulumiError, pulumi
 from k3s_cluster.settings import ClusterSettings, SettingsError, parse_settings
 from k3s_cluster.stack_config import credentials
 from k3s_cluster.status import stack_state
@@ -93,20 +94,9 @@ def report(stack: str | None, *, drift: bool) -> Report:
 
 def _pulumi(*arguments: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - our own command
-            ["pulumi", "--non-interactive", "--color", "never", *arguments],  # noqa: S607 - found on PATH
-            capture_output=True,
-            text=True,
-            timeout=PULUMI_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise NoCluster("there is no `pulumi` on PATH; see README for how to get it") from None
-    except subprocess.TimeoutExpired:
-        raise NoCluster(f"`pulumi {' '.join(arguments)}` took over {PULUMI_SECONDS} s") from None
-    if done.returncode != 0:
-        raise NoCluster(f"`pulumi {' '.join(arguments)}` failed: {done.stderr.strip()}")
-    return done.stdout
+        return pulumi(*arguments, seconds=PULUMI_SECONDS)
+    except PulumiError as error:
+        raise NoCluster(str(error)) from None
 
 
 class _Cloud:

@@ -158,7 +158,7 @@ def test_a_restore_hands_on_the_passphrase_in_a_file_and_never_as_an_argument(
 
     monkeypatch.setattr(commands.subprocess, "run", run)
     assert commands.main(["restore", str(tmp_path / "fra1.backup"), "--stack", "new", "--yes"]) == 0
-    assert ran[0][2:5] == ["config", "set", "restoreFile"]
+    assert ran[0][4:7] == ["config", "set", "restoreFile"]
     assert ran[1] == ["pulumi", "up", "--stack", "new", "--yes"]
     assert "typed in" not in json.dumps(ran)
     assert (seen["text"], seen["mode"], seen["folder"] & 0o777) == ("typed in, not in a file", 0o600, 0o700)
@@ -223,7 +223,7 @@ def test_the_same_again_goes_on_through_a_link(
     (tmp_path / "latest").symlink_to(tmp_path / "fra1.backup")
     stack_is(monkeypatch, begun_with("then"))
     assert commands.main(["restore", str(tmp_path / "latest"), "--stack", "new", "--yes"]) == 0
-    assert ran[0][5] == str(tmp_path / "fra1.backup")
+    assert ran[0][7] == str(tmp_path / "fra1.backup")
 
 
 @pytest.mark.parametrize("place", ["", "none/b"], ids=["a folder", "in no folder"])

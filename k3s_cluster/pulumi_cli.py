@@ -1,0 +1,40 @@
+"""Pulumi's command line, as the commands in bin/ use it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+
+class PulumiError(Exception):
+    """A command of Pulumi's failed: the message says which, and why in Pulumi's own words."""
+
+
+def pulumi(*arguments: str, stdin: str = "", folder: Path | None = None, seconds: float | None = None) -> str:
+    """What `pulumi ARGUMENTS` prints, run in `folder` or here. It asks nothing.
+
+    PulumiError if it fails, or takes longer than `seconds`.
+    """
+    command = ["pulumi", "--non-interactive", "--color", "never", *arguments]
+    called = f"`pulumi {' '.join(arguments[:2])}`"
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except FileNotFoundError:
+        raise PulumiError("there is no `pulumi` on PATH; on the local cloud, put `bin/local` in front") from None
+    except subprocess.TimeoutExpired:
+        raise PulumiError(f"{called} took over {seconds:.0f} s") from None
+    if done.returncode != 0:
+        raise PulumiError(f"{called} failed:\n{_errors(done.stdout) or done.stderr.strip()}")
+    return done.stdout
+
+
+def _errors(printed: str) -> str:
+    """The errors in a JSON answer, which a plan that fails has among much else; nothing where it is no such answer."""
+    try:
+        diagnostics = json.loads(printed)["diagnostics"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "\n".join(each["message"].strip() for each in diagnostics if each.get("severity") == "error")
