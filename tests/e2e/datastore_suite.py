@@ -51,6 +51,12 @@ def change(stack: Stack, **settings: Any) -> str:
     return stack.up().stdout
 
 
+def with_token(stack: Stack, token: str, **settings: Any) -> None:
+    """Write the stack's settings with `settings` over them, and the token that opens a copied database's rows."""
+    stack.configure(**settings)
+    stack.pulumi("config", "set", "--secret", "datastoreRestoreToken", token)
+
+
 def asked(stack: Stack, database: str, query: str) -> list[str]:
     """The lines of an answer to the superuser, whom only this machine can be."""
     return run(LOCAL_CLOUD, "sql", "--cluster", database_id(stack), database, query).stdout.splitlines()

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local_cloud import control
+from tests.e2e.backups import SEEDED, seed, seeded
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import another_authority, attempt, from_droplet, login_of, refuses_another_authority
-from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, highly_available
-from tests.e2e.stack import Stack
+from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, highly_available, with_token
+from tests.e2e.stack import (
+    LOCAL,
+    LOCAL_CLOUD,
+    ORPHANS_SECONDS,
+    Stack,
+    api,
+    database_id,
+    rented_with_prefix,
+    run,
+    wait_for,
+)
 
-NAME = "e2e-my"
+NAME, COPY = "e2e-my", "e2e-mycopy"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     yield from brought_up(highly_available(NAME, "10.65.0.0/24", datastoreEngine="mysql"))
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Stack]:
+    """A stack of its own, made of the other one's backup."""
+    config = {"topology": "single-node", "datastoreEngine": "mysql", "namePrefix": COPY, "vpcCidr": "10.35.0.0/24"}
+    yield from brought_up(Stack(COPY, config), lambda: None)
 
 
 class TestLife(SqlLife):
@@ -65,6 +87,52 @@ def test_a_table_needs_a_primary_key_as_on_digitalocean(stack: Stack) -> None:
 class TestPasswordRotation(PasswordRotation):
     def users(self, stack: Stack) -> set[str]:
         return set(asked(stack, "", "SELECT user FROM mysql.user WHERE host = '%'")) - {"doadmin"}
+
+
+def test_a_copy_of_digitalocean_s_backup_goes_on_after_a_run_that_was_killed_in_its_middle(
+    stack: Stack, copy: Stack
+) -> None:
+    seed(stack)
+    wait_for("both servers to show what was seeded", lambda: len(seeded(stack)) == sum(SEEDED.values()), 30)
+    before, outputs = seeded(stack), stack.outputs()
+    user = login_of(outputs["servers"][0]["name"])["user"]
+    old = api("GET", f"databases/{database_id(stack)}")["database"]
+    run(LOCAL_CLOUD, "backup", old["name"])
+    stack.kubectl("create", "configmap", "later")
+    copy.config |= {"datastoreSize": old["size"], "datastoreRestoreFrom": old["name"]}
+    with_token(copy, outputs["serverToken"])
+
+    def in_copy(query: str) -> list[str]:
+        (made,) = (each for each in api("GET", "databases")["databases"] if each["name"].startswith(COPY))
+        return run(LOCAL_CLOUD, "sql", "--cluster", made["id"], "k3s", query).stdout.splitlines()
+
+    # The old machines' rows are out, and their user cannot be deleted, when the run ends.
+    control.call("POST", "faults", {"method": "DELETE", "path": "/v2/databases/.*/users/.*", "hang_seconds": 120})
+
+    def hangs() -> bool:
+        return [fault["times"] for fault in control.call("GET", "faults")["faults"]] == [0]
+
+    up = copy.start_up()
+    try:
+        wait_for("the old user's deletion to hang", hangs, 300)
+        assert up.poll() is None
+    finally:
+        os.killpg(up.pid, signal.SIGKILL)
+        up.communicate()
+        control.call("DELETE", "faults")
+    assert in_copy("SELECT count(*) FROM kine WHERE name LIKE '/registry/minions/%'") == ["0"]
+    assert user in in_copy("SELECT user FROM mysql.user")
+    time.sleep(ORPHANS_SECONDS)
+    run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=copy.name)
+    copy.up()
+    assert seeded(copy) == before
+    assert copy.kubectl("get", "configmap", "later", check=False).returncode != 0
+    assert copy.nodes() == {node["name"]: True for node in copy.outputs()["servers"]}
+    assert user not in in_copy("SELECT user FROM mysql.user")
+    copy.preview("--refresh", "--expect-no-changes")
+    copy.destroy()
+    assert rented_with_prefix(COPY) == []
+    assert all(stack.nodes().values())
 
 
 class TestEnd(End):

@@ -15,7 +15,7 @@ from k3s_cluster.over_ssh.datastore_grants import OWNER, grants
 from tests.e2e.backups import SEEDED, seed, seeded
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import CA, attempt, from_droplet, login_of
-from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, change, highly_available
+from tests.e2e.datastore_suite import End, PasswordRotation, SqlLife, asked, change, highly_available, with_token
 from tests.e2e.stack import (
     LOCAL,
     LOCAL_CLOUD,
@@ -52,12 +52,6 @@ def copy() -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
     return {}
-
-
-def with_token(stack: Stack, token: str, **settings: Any) -> None:
-    """The stack's settings with `settings` over them, and the token as a person sets it."""
-    stack.configure(**settings)
-    stack.pulumi("config", "set", "--secret", "datastoreRestoreToken", token)
 
 
 class TestLife(SqlLife):
