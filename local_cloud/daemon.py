@@ -15,10 +15,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from waitress.server import create_server
-
 from local_cloud import addresses, certificates, credentials, paths
 from local_cloud.certificates import AUTHORITY
+from local_cloud.http_server import HttpServer
 from local_cloud.machines.machine import read_authority
 from local_cloud.machines.metadata import application as metadata_application
 from local_cloud.network import downloads
@@ -86,9 +85,8 @@ def main() -> int:
 
 
 def _web(name: str, application: WSGIApplication, address: IPv4Address, port: int, threads: int) -> _Service:
-    # A map of its own: waitress keeps all servers of a process in one otherwise.
-    server = create_server(application, map={}, host=str(address), port=port, threads=threads, ident=None)
-    return _Service(name, server.run, server.close)
+    server = HttpServer(application, str(address), port, threads)
+    return _Service(name, server.serve, server.close)
 
 
 def _downloads() -> _Service:

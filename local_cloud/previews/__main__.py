@@ -52,26 +52,23 @@ def stack_files() -> list[Path]:
 def api(folder: Path) -> Iterator[tuple[str, str]]:
     """The API over no machines, on the loopback; its address and a token."""
     # Imported here, because they bring Flask with them, which the rest of this module has no use for.
-    from waitress.server import create_server
-
     from local_cloud.api.app import create_app, resume, shut_down
     from local_cloud.api.durations import Durations
     from local_cloud.api.no_machines import NoMachines
     from local_cloud.api.store import Store
+    from local_cloud.http_server import HttpServer
 
     token = f"dop_v1_{secrets.token_hex(32)}"
     store = Store(folder / "store.sqlite3")
     store.add_token(token)
     app = create_app(store, NoMachines(), Durations.fast())
     resume(app)
-    server = create_server(app, host="127.0.0.1", port=0, threads=8)
-    serving = threading.Thread(target=server.run, daemon=True)
-    serving.start()
+    server = HttpServer(app, "127.0.0.1", port=0, threads=8)
+    threading.Thread(target=server.serve, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}", token
+        yield f"http://127.0.0.1:{server.port}", token
     finally:
         server.close()
-        server.task_dispatcher.shutdown()
         shut_down(app)
 
 

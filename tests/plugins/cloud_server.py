@@ -8,13 +8,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from waitress.server import create_server
-
 from local_cloud.api.app import create_app, resume, shut_down
 from local_cloud.api.control import KEY_HEADER
 from local_cloud.api.durations import Durations
 from local_cloud.api.no_machines import NoMachines
 from local_cloud.api.store import Store
+from local_cloud.http_server import HttpServer
 
 TOKEN = "dop_v1_" + "7" * 64
 CONTROL_KEY = "control-key"
@@ -29,18 +28,14 @@ class CloudServer:
         store.set_control_key(CONTROL_KEY)
         self.app = create_app(store, NoMachines(), Durations.fast())
         resume(self.app)
-        # A map of its own: waitress keeps all servers of a process in one otherwise.
-        self.server = create_server(self.app, map={}, host="127.0.0.1", port=0, threads=16)
-        self.url = f"http://127.0.0.1:{self.server.effective_port}"
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
+        self.server = HttpServer(self.app, "127.0.0.1", port=0, threads=16)
+        self.url = f"http://127.0.0.1:{self.server.port}"
+        threading.Thread(target=self.server.serve, daemon=True).start()
         self.recording = folder / "recording.jsonl"
         self.control("PUT", "/_local/recording", {"path": str(self.recording)})
 
     def close(self) -> None:
-        # In its own thread, which may just be waiting for what would be closed.
-        self.server.trigger.pull_trigger(self.server.close)
-        self.server.task_dispatcher.shutdown()
+        self.server.close()
         shut_down(self.app)
 
     def exchanges(self) -> list[dict[str, Any]]:
