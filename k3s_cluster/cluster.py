@@ -28,6 +28,7 @@ from k3s_cluster.k3s_config import (
     server_rules,
 )
 from k3s_cluster.kubeconfig import owner_of
+from k3s_cluster.kubeconfig_place import require_place
 from k3s_cluster.over_ssh.datastore_grants import DatastoreGrants, DatastoreGrantsArgs
 from k3s_cluster.over_ssh.forked_datastore import ForkedDatastore, ForkedDatastoreArgs
 from k3s_cluster.over_ssh.kubeconfig import Kubeconfig, KubeconfigArgs
@@ -57,6 +58,8 @@ class K3sCluster(pulumi.ComponentResource):
     outputs: dict[str, pulumi.Input[object]]
 
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+        owner = owner_of(pulumi.get_project(), settings.stack)
+        require_place(settings, owner)
         super().__init__("k3s:cluster:K3sCluster", name, None, opts)
         self._name = name
         self._settings = settings
@@ -117,7 +120,7 @@ class K3sCluster(pulumi.ComponentResource):
                 context=settings.stack,
                 path=settings.kubeconfig_path,
                 merge=settings.kubeconfig_merge,
-                owner=owner_of(pulumi.get_project(), settings.stack),
+                owner=owner,
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[*nodes, *([api_name] if api_name else [])]),
         )

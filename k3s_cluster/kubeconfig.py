@@ -22,20 +22,23 @@ class KubeconfigError(Exception):
     """A kubeconfig that cannot be merged into: the message says why, and what to do."""
 
 
-def rewrite(kubeconfig: str, server: str, name: str) -> str:
-    """K3s's own kubeconfig, pointed at `server` (a URL), with `name` for its cluster, user and context."""
+def rewrite(kubeconfig: str, server: str, name: str, owner: str) -> str:
+    """K3s's own kubeconfig, pointed at `server` (a URL), with `name` for its cluster, user and context.
+
+    The context is marked as `owner`'s.
+    """
     config: dict[str, Any] = yaml.safe_load(kubeconfig)
     (cluster,) = config["clusters"]
     (user,) = config["users"]
     (context,) = config["contexts"]
     cluster["name"] = user["name"] = context["name"] = config["current-context"] = name
     cluster["cluster"]["server"] = server
-    context["context"] |= {"cluster": name, "user": name}
+    context["context"] |= {"cluster": name, "user": name, "extensions": [_mark(owner)]}
     return yaml.safe_dump(config, sort_keys=False)
 
 
 def owner_of(project: str, stack: str) -> str:
-    """What marks a merged context as a stack's."""
+    """What marks a context as a stack's."""
     return f"{project}/{stack}"
 
 
@@ -47,10 +50,9 @@ def merge(text: str, own: str, owner: str) -> str:
     """
     before, added = _parse(text), _parse(own)
     name = added["current-context"]
-    refuse_foreign(text, name, owner)
-    mark = {"name": EXTENSION, "extension": {"owner": owner}}
+    refuse_taken_name(text, name, owner)
     for context in added["contexts"]:
-        context["context"]["extensions"] = [mark]
+        context["context"]["extensions"] = [_mark(owner)]
     wanted = _without(before, name)
     for key in LISTS:
         wanted[key] = [*(wanted.get(key) or []), *added[key]]
@@ -79,7 +81,25 @@ def unmerge(text: str, name: str, owner: str) -> str:
     return _checked(edited, wanted)
 
 
-def refuse_foreign(text: str, name: str, owner: str) -> None:
+def refuse_foreign(text: str, owner: str) -> None:
+    """Raise KubeconfigError if `text` is neither empty nor a kubeconfig with one context, which `owner` wrote.
+
+    What a person may have changed in it (the context's name or namespace, the layout) is ours to write again.
+    """
+    if not text.strip():
+        return
+    try:
+        config = _parse(text)
+    except KubeconfigError:
+        config = {}
+    contexts = config.get("contexts") or []
+    if not any(_owner(config, context.get("name")) == owner for context in contexts):
+        raise KubeconfigError("it is there, and this stack did not write it")
+    if any(len(config.get(key) or []) > 1 for key in LISTS):
+        raise KubeconfigError("it holds more than this stack's context")
+
+
+def refuse_taken_name(text: str, name: str, owner: str) -> None:
     """Raise KubeconfigError if `text` is no kubeconfig, or has something called `name` that is not `owner`'s."""
     config = _parse(text)
     taken = [key for key in LISTS if any(entry.get("name") == name for entry in config.get(key) or [])]
@@ -104,13 +124,21 @@ def _parse(text: str) -> Config:
     return dict(config)
 
 
-def _owner(config: Config, name: str) -> str | None:
-    """Whose the context called `name` is; None if there is none, or it was not merged by us."""
+def _mark(owner: str) -> Config:
+    return {"name": EXTENSION, "extension": {"owner": owner}}
+
+
+def _owner(config: Config, name: object) -> str | None:
+    """Whose the context called `name` is; None if there is none, or it was not written by us."""
     for entry in config.get("contexts") or []:
-        if entry.get("name") == name:
-            for extension in (entry.get("context") or {}).get("extensions") or []:
-                if extension.get("name") == EXTENSION:
-                    return str((extension.get("extension") or {}).get("owner"))
+        context = entry.get("context")
+        extensions = context.get("extensions") if isinstance(context, dict) else None
+        if entry.get("name") != name or not isinstance(extensions, list):
+            continue
+        for extension in extensions:
+            match extension:
+                case {"name": str(kind), "extension": {"owner": owner}} if kind == EXTENSION:
+                    return str(owner)
     return None
 
 

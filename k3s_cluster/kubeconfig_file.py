@@ -29,9 +29,28 @@ def of_person(own: Path) -> Path:
     return next(others, Path.home() / ".kube" / "config")
 
 
-def refuse_foreign(file: Path, name: str, owner: str) -> None:
+def refuse_taken_name(file: Path, name: str, owner: str) -> None:
     """Raise KubeconfigError if `file` could not take a context called `name`. A missing file can."""
-    kubeconfig.refuse_foreign(_read(file), name, owner)
+    kubeconfig.refuse_taken_name(_read(file), name, owner)
+
+
+def refuse_foreign(own: Path, owner: str) -> None:
+    """Raise KubeconfigError if something else than `owner`'s own kubeconfig is at `own`. A missing file is none."""
+    if own.exists() and not own.is_file():
+        raise KubeconfigError("it is there, and is not a file")
+    kubeconfig.refuse_foreign(_read(own), owner)
+
+
+def write_own(own: Path, text: str, owner: str) -> None:
+    """Write the kubeconfig `text` to `own`. KubeconfigError if what is there is not `owner`'s. A link stays a link."""
+    refuse_foreign(own, owner)
+    write_private(own.resolve(), text)
+
+
+def remove_own(own: Path, owner: str) -> None:
+    """Remove `own`, if it is there; of a link, what it points to. KubeconfigError if it is not `owner`'s."""
+    refuse_foreign(own, owner)
+    own.resolve().unlink(missing_ok=True)
 
 
 def merge(file: Path, own: str, owner: str) -> None:

@@ -10,9 +10,7 @@ import pulumi
 from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 
-from k3s_cluster import kubeconfig_file
 from k3s_cluster.account.client import Credentials
-from k3s_cluster.kubeconfig import KubeconfigError, owner_of
 from k3s_cluster.settings import ClusterSettings, parse_settings
 
 #: Where the DigitalOcean provider looks for a token and for the API (pulumi.com/registry/packages/digitalocean).
@@ -25,10 +23,7 @@ def stack_settings() -> ClusterSettings:
     """The settings of the current stack. Raises SettingsError, which Pulumi shows without a traceback."""
     own = _own(_config(), pulumi.get_project())
     secrets = {key for key in own if is_config_secret(f"{pulumi.get_project()}:{key}")}
-    settings = parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
-    if settings.kubeconfig_merge:
-        require_place_for_context(settings)
-    return settings
+    return parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
 
 
 def stack_credentials() -> Credentials | None:
@@ -56,15 +51,6 @@ def credentials(config: Mapping[str, str], environment: Mapping[str, str]) -> Cr
 
 def _config() -> dict[str, str]:
     return {**get_config_env(), **CONFIG.get()}
-
-
-def require_place_for_context(settings: ClusterSettings) -> None:
-    """Raise RunError if the person's own kubeconfig cannot take the stack's context: before anything is made."""
-    file = kubeconfig_file.of_person(Path(settings.kubeconfig_path).expanduser())
-    try:
-        kubeconfig_file.refuse_foreign(file, settings.stack, owner_of(pulumi.get_project(), settings.stack))
-    except KubeconfigError as error:
-        raise pulumi.RunError(f"kubeconfigMerge: {settings.stack} cannot be merged into {file}: {error}.") from None
 
 
 def _own(config: Mapping[str, str], project: str) -> dict[str, str]:

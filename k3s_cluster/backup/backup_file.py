@@ -188,8 +188,26 @@ def require_a_place(path: Path) -> None:
     """BackupError if no file can be written at `path`: better said before the datastore is read than after."""
     if path.is_dir():
         raise BackupError(f"{path} is a folder: name a file in it")
+    if path.exists() and not path.is_file():
+        raise BackupError(f"{path} is there, and is not a file: choose another name")
     if not path.parent.is_dir():
         raise BackupError(f"{path} cannot be written: choose a folder that is there")
+
+
+def require_replaceable(path: Path, stack: str, passphrase: str) -> None:
+    """BackupError if something else is at `path` than a backup of `stack` that `passphrase` opens, or an empty file.
+
+    The new backup is in its place then; anything else would be lost.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    way_out = "choose another name, or move it away"
+    try:
+        origin = open_backup(path, passphrase).origin
+    except BackupError as error:
+        raise BackupError(f"{path} is there, and is not replaced: {error}; {way_out}") from None
+    if origin.stack != stack:
+        raise BackupError(f"{path} is there, and is a backup of stack {origin.stack}, not of {stack}: {way_out}")
 
 
 def open_backup(path: Path, passphrase: str) -> Backup:
@@ -246,7 +264,7 @@ def _tally(live: set[str], row: Row) -> None:
 
 def _write_private(path: Path, data: bytes) -> None:
     try:
-        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, new = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
     except OSError as error:
         raise BackupError(f"{path} cannot be written ({error.strerror}): choose a folder that is there") from None
     try:
@@ -254,7 +272,8 @@ def _write_private(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(new).replace(path)
+        # A link stays a link: what it points to is replaced.
+        Path(new).replace(path.resolve())
     except BaseException as error:
         Path(new).unlink(missing_ok=True)
         if isinstance(error, OSError):

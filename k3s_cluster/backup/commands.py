@@ -24,6 +24,7 @@ from k3s_cluster.backup.backup_file import (
     SnapshotWriter,
     open_backup,
     require_a_place,
+    require_replaceable,
 )
 from k3s_cluster.k3s_config import fixed_settings
 from k3s_cluster.over_ssh import k3s_service
@@ -52,7 +53,7 @@ def backup(arguments: Sequence[str]) -> int:
     """Write a stack's datastore and tokens into an encrypted file. The cluster goes on meanwhile."""
     parser = argparse.ArgumentParser(prog="bin/backup", description=backup.__doc__, epilog=_PASSPHRASE)
     parser.add_argument(
-        "file", type=Path, help="where to write it; a file that is there is replaced by the whole new one"
+        "file", type=Path, help="where to write it; of what is there, only an earlier backup of this stack is replaced"
     )
     parser.add_argument("--stack", help="the stack; the selected one if left out")
     given = parser.parse_args(arguments)
@@ -66,6 +67,7 @@ def backup(arguments: Sequence[str]) -> int:
     endpoint = cluster.servers[0].config.get("datastore-endpoint")
     engine = datastore.engine_of(cluster.engine, endpoint)
     secret = passphrase.to_make(os.environ)
+    require_replaceable(given.file, stack, secret)
     with _any_server(cluster.servers, serving=engine == ETCD) as (server, chosen):
         config = chosen.config
         origin = Origin(

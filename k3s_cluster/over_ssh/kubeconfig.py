@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import ssl
 import tempfile
 import time
@@ -55,7 +54,7 @@ class KubeconfigArgs:
 
 
 class KubeconfigProvider(ResourceProvider):
-    """Fetches at creation and at any change; removes the file at deletion."""
+    """Fetches at creation and at any change; removes the file at deletion, unless it is somebody else's by then."""
 
     serialize_as_secret_always = False
 
@@ -71,8 +70,8 @@ class KubeconfigProvider(ResourceProvider):
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         fetched = _fetch(news)
-        if olds["path"] != news["path"]:
-            _remove(olds["path"])
+        if _resolved(olds) != _resolved(news):
+            _remove(olds)
         if olds.get("merged_into") and olds["merged_into"] != fetched["merged_into"]:
             _unmerge(olds)
         return UpdateResult(fetched)
@@ -82,7 +81,7 @@ class KubeconfigProvider(ResourceProvider):
         roll.cluster_is_going(props["private_key"])
         if props.get("merged_into"):
             _unmerge(props)
-        _remove(props["path"])
+        _remove(props)
 
 
 def _fetch(props: dict[str, Any]) -> dict[str, Any]:
@@ -90,10 +89,13 @@ def _fetch(props: dict[str, Any]) -> dict[str, Any]:
     target = target_of(props, props)
     with connect(target, progress) as server:
         remote = server.run("cat", REMOTE_PATH)
-    kubeconfig = rewrite(remote, f"https://{props['api_address']}:{API_PORT}", props["context"])
+    kubeconfig = rewrite(remote, f"https://{props['api_address']}:{API_PORT}", props["context"], props["owner"])
     _wait_for_answer(kubeconfig, props.get("check_address") or props["api_address"], progress)
     own = Path(props["path"]).expanduser()
-    write_private(own, kubeconfig)
+    try:
+        kubeconfig_file.write_own(own, kubeconfig, props["owner"])
+    except (KubeconfigError, OSError) as error:
+        raise NodeError(f"{own} could not be written: {error}. Choose another kubeconfigPath, or mend it.") from None
     merged_into = ""
     if props["merge"]:
         file = kubeconfig_file.of_person(own)
@@ -103,6 +105,11 @@ def _fetch(props: dict[str, Any]) -> dict[str, Any]:
             raise NodeError(f"{props['context']} could not be merged into {file}: {error}.") from None
         merged_into = str(file)
     return {**props, "kubeconfig": kubeconfig, "merged_into": merged_into}
+
+
+def _resolved(props: dict[str, Any]) -> Path:
+    """The file itself: another way to write its path makes no other file of it."""
+    return Path(props["path"]).expanduser().resolve()
 
 
 def _unmerge(props: dict[str, Any]) -> None:
@@ -142,9 +149,12 @@ def _wait_for_answer(kubeconfig: str, address: str, progress: Progress) -> None:
         time.sleep(RETRY_SECONDS)
 
 
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        Path(path).expanduser().unlink()
+def _remove(props: dict[str, Any]) -> None:
+    own = Path(props["path"]).expanduser()
+    try:
+        kubeconfig_file.remove_own(own, props["owner"])
+    except (KubeconfigError, OSError) as error:
+        tell(props["urn"], f"{own} is left as it is: {error}")
 
 
 class Kubeconfig(Resource, module="over_ssh", name="Kubeconfig"):

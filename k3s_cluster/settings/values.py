@@ -376,14 +376,36 @@ def ssh_keys(raw: str) -> SshKeys:
     )
 
 
+#: What is Pulumi's, git's or this program's at the top of its folder: a kubeconfig there would be taken for a part.
+_PULUMI_FILE = re.compile(r"Pulumi(\..*)?\.ya?ml", re.IGNORECASE)
+PROGRAM_FOLDERS = (
+    *(".ci", ".git", ".github", ".local", ".pulumi", ".venv"),
+    *("bin", "cloud_init", "examples", "k3s_cluster", "local_cloud", "new_stack", "readme", "recovery", "tests"),
+)
+
+
 def kubeconfig_path(stack: str, folder: Path) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         path = raw.replace("{stack}", stack)
-        parent = (folder / Path(path).expanduser()).parent
-        if not parent.is_dir():
+        if strange := re.search(r"[{}$]", raw.replace("{stack}", "")):
+            raise Refused(f"must be a path, and `{strange[0]}` has no meaning in it; only `{{stack}}` is replaced")
+        try:
+            file = folder / Path(path).expanduser()
+        except RuntimeError as error:
+            raise Refused(f"must begin with `~/` for your home folder ({str(error).rstrip('.')})") from None
+        if not file.parent.is_dir():
             raise Refused(f"must be in a folder that exists: `mkdir -p {Path(path).parent}`, or choose another path")
-        if (folder / Path(path).expanduser()).is_dir():
+        if file.is_dir():
             raise Refused("must be a file, and is a folder: add a file name")
+        if file.exists() and not file.is_file():
+            raise Refused("must be a file, and is something else: choose another path")
+        inside = file.parent.resolve() / file.name
+        if inside.is_relative_to(top := folder.resolve()):
+            parts = inside.relative_to(top).parts
+            if parts[0] in PROGRAM_FOLDERS or _PULUMI_FILE.fullmatch(inside.name):
+                raise Refused(
+                    "is among the program's own files: choose another path, such as `kubeconfig/{stack}.yaml`"
+                )
         return path
 
     return parse

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
-from k3s_cluster.backup import commands, passphrase
+from k3s_cluster.backup import backup_file, commands, passphrase
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget
 
 CONFIG = "token: t\nagent-token: a\n"
@@ -237,6 +239,53 @@ def test_where_no_file_can_be_written_is_said_before_the_passphrase_is_asked_for
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"bin/backup: {tmp_path / place} ")
     assert asked == []
+
+
+def sealed(stack: str, passphrase: str = "correct horse battery staple") -> bytes:
+    header = {"stack": stack, "engine": "sqlite", "k3s_version": "", "made_at": "then", "fixed": {}}
+    tokens = {"server_token": "t", "agent_token": "a", "format": backup_file.FORMAT}
+    lines = json.dumps({**header, **tokens}) + "\n" + json.dumps({"rows": 0}) + "\n"
+    return bytes(pyrage.passphrase.encrypt(gzip.compress(lines.encode()), passphrase))
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (b"precious", "is there, and is not replaced: "),
+        (sealed("nyc1"), "is there, and is a backup of stack nyc1, not of fra1: choose another name"),
+        (sealed("fra1", "another one"), "the passphrase is another one, or the file is damaged"),
+    ],
+    ids=["notes", "another stack's", "another passphrase"],
+)
+def test_a_file_that_is_no_earlier_backup_of_the_stack_is_kept_and_no_server_is_asked(
+    there: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack_is(monkeypatch, state())
+    asked: list[str] = []
+    monkeypatch.setattr(commands, "connect", lambda target, *_: asked.append(target.host))
+    file = tmp_path / "b"
+    file.write_bytes(there)
+    assert commands.main(["backup", str(file), "--stack", "fra1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert "choose another name, or move it away" in line
+    assert file.read_bytes() == there
+    assert asked == []
+
+
+@pytest.mark.parametrize("there", [b"", sealed("fra1")], ids=["empty", "an earlier backup"])
+def test_an_earlier_backup_of_the_stack_may_be_replaced(there: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "b"
+    file.write_bytes(there)
+    backup_file.require_replaceable(file, "fra1", "correct horse battery staple")
+    backup_file.require_replaceable(tmp_path / "none", "fra1", "any")
+
+
+def test_a_link_to_an_earlier_backup_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(tmp_path / "real")
+    backup_file._write_private(tmp_path / "latest", b"new")
+    assert (tmp_path / "latest").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(

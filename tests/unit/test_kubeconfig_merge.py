@@ -17,7 +17,7 @@ OWNER = owner_of("k3s-digitalocean", "fra1")
 
 
 def own(name: str = "fra1", server: str = "https://203.0.113.9:6443") -> str:
-    return rewrite(K3S_YAML, server, name)
+    return rewrite(K3S_YAML, server, name, OWNER)
 
 
 #: Comments, an odd order, quotes, two indents, and three contexts of other people.

@@ -486,6 +486,45 @@ REFUSED = {
         {"kubeconfigPath": "tests"},
         "kubeconfigPath: `tests` must be a file, and is a folder: add a file name.",
     ),
+    "a kubeconfig that is a device": (
+        {"kubeconfigPath": "/dev/null"},
+        "kubeconfigPath: `/dev/null` must be a file, and is something else: choose another path.",
+    ),
+    "a kubeconfig that is Pulumi's own file": (
+        {"kubeconfigPath": "Pulumi.yaml"},
+        "kubeconfigPath: `Pulumi.yaml` is among the program's own files: choose another path, such as "
+        "`kubeconfig/{stack}.yaml`.",
+    ),
+    "a kubeconfig that would be another stack's settings": (
+        {"kubeconfigPath": "./Pulumi.{stack}-access.yaml"},
+        "kubeconfigPath: `./Pulumi.{stack}-access.yaml` is among the program's own files: choose another path, such as "
+        "`kubeconfig/{stack}.yaml`.",
+    ),
+    "a kubeconfig in the repository's folder": (
+        {"kubeconfigPath": "kubeconfig/../.git/{stack}.yaml"},
+        "kubeconfigPath: `kubeconfig/../.git/{stack}.yaml` is among the program's own files: choose another path, such "
+        "as `kubeconfig/{stack}.yaml`.",
+    ),
+    "a kubeconfig in a package of the program": (
+        {"kubeconfigPath": "k3s_cluster/cloud/{stack}.yaml"},
+        "kubeconfigPath: `k3s_cluster/cloud/{stack}.yaml` is among the program's own files: choose another path, such "
+        "as `kubeconfig/{stack}.yaml`.",
+    ),
+    "a kubeconfig for a stack that is misspelt": (
+        {"kubeconfigPath": "kubeconfig/{stak}.yaml"},
+        "kubeconfigPath: `kubeconfig/{stak}.yaml` must be a path, and `{` has no meaning in it; only `{stack}` is "
+        "replaced.",
+    ),
+    "a kubeconfig in a variable's folder": (
+        {"kubeconfigPath": "$HOME/{stack}.yaml"},
+        "kubeconfigPath: `$HOME/{stack}.yaml` must be a path, and `$` has no meaning in it; only `{stack}` is "
+        "replaced.",
+    ),
+    "a kubeconfig in a stranger's home": (
+        {"kubeconfigPath": "~nobody-here/{stack}.yaml"},
+        "kubeconfigPath: `~nobody-here/{stack}.yaml` must begin with `~/` for your home folder (Could not determine "
+        "home directory).",
+    ),
     "a taint on servers without agents": (
         {"serverTaint": True, "agentCount": 0},
         "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
