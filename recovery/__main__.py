@@ -1,4 +1,4 @@
-"""bin/recover: makes a stack fit for `pulumi up` again after a run of it was killed."""
+"""bin/recover: makes a stack fit for `pulumi up` and `pulumi destroy` again after a run of it was killed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from k3s_cluster.pulumi_cli import PulumiError, pulumi
 from recovery.account import Account, AccountError
 from recovery.file_backend import remove_half_written
-from recovery.leftovers import compare, pending, wanted, without_pending
+from recovery.leftovers import being_deleted, compare, name_of, pending, still_known, wanted, without_pending
+
+#: A deletion that the cloud has accepted may take so long to show: a droplet is first shut down.
+DELETION_SECONDS = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when `pulumi up` can be run; 1 with one message when something is in the way."""
-    parser = argparse.ArgumentParser(prog="bin/recover", description="Makes a stack fit for `pulumi up` again.")
+    """0 when Pulumi can go on; 1 with one message when something is in the way."""
+    parser = argparse.ArgumentParser(
+        prog="bin/recover", description="Makes a stack fit for `pulumi up` and `pulumi destroy` again."
+    )
     parser.add_argument("--stack", help="by default the selected one")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
     options = parser.parse_args(arguments)
@@ -43,10 +49,11 @@ def _recover(*, ask: bool) -> int:
     # A killed run leaves its lock behind. Where there is none, there is nothing to cancel.
     with contextlib.suppress(PulumiError):
         pulumi("cancel", "--yes")
-    state: dict[str, Any] = json.loads(pulumi("stack", "export"))
+    state = _export()
     if under_way := pending(state):
         print("was under way when the run ended: " + ", ".join(under_way))
         pulumi("stack", "import", stdin=json.dumps(without_pending(state)))
+        state = _without_gone(being_deleted(state))
     plan = json.loads(pulumi("preview", "--json"))
     resources = wanted(state, plan)
     kinds = {each.path: each.kind.items for each in resources}
@@ -62,8 +69,32 @@ def _recover(*, ask: bool) -> int:
         print(f"not touched, because it is older than this stack: {other}; choose another namePrefix", file=sys.stderr)
     if foreign:
         return 1
-    print("nothing is left over: run `pulumi up`")
+    print("nothing is left over: run `pulumi up`, or `pulumi destroy`")
     return 0
+
+
+def _export() -> dict[str, Any]:
+    exported: dict[str, Any] = json.loads(pulumi("stack", "export"))
+    return exported
+
+
+def _without_gone(urns: Sequence[str]) -> dict[str, Any]:
+    """The state, when what is gone of `urns` is taken out of it: the provider asks the cloud for exactly these."""
+    kept = list(urns)
+    for wait in (0, DELETION_SECONDS):
+        if not kept:
+            break
+        time.sleep(wait)
+        targets = [argument for urn in kept for argument in ("--target", urn)]
+        pulumi("refresh", "--yes", "--skip-preview", *targets)
+        known = still_known(_export(), kept)
+        for urn in kept:
+            if urn not in known:
+                print(f"is gone, and is taken out of the state: {name_of(urn)}")
+        kept = known
+    for urn in kept:
+        print(f"is still there, and stays in the state: {name_of(urn)}")
+    return _export()
 
 
 def _agreed(question: str) -> bool:

@@ -1,8 +1,11 @@
-"""What an interrupted run left in the account: pure, from the state, the plan and what the account has.
+"""What an interrupted run left in the account and in the state: pure, from the state, the plan and the account.
 
 Pulumi writes down a resource after the cloud has made it. A run that is killed in between, or that lost the answer,
 leaves something that no state knows; the next run would make it twice, or be refused because its name is taken.
 Nothing can depend on such a leftover, because Pulumi had not gone on from there: it can be removed.
+
+Pulumi forgets a resource after the cloud has deleted it. A run that is killed in between leaves in the state what no
+account has any more; the next run would build on it, or fail to delete it again.
 """
 
 from __future__ import annotations
@@ -167,12 +170,36 @@ def compare(
     return sorted(unique.values(), key=lambda leftover: leftover.wanted.kind.order), foreign
 
 
+def name_of(urn: str) -> str:
+    """The name that a resource has in the program."""
+    return urn.rsplit("::", 1)[1]
+
+
 def pending(state: Mapping[str, Any]) -> list[str]:
     """What was under way when the run ended: `creating URN`, and so on."""
     return [
-        f"{operation['type']} {operation['resource']['urn'].rsplit('::', 1)[1]}"
+        f"{operation['type']} {name_of(operation['resource']['urn'])}"
         for operation in state["deployment"].get("pending_operations") or []
     ]
+
+
+def being_deleted(state: Mapping[str, Any]) -> list[str]:
+    """The URNs of the cloud's resources whose deletion was under way: each is still there, or gone already.
+
+    Random values and what is done over SSH are not looked at: to delete them again is never an error.
+    """
+    resources = [
+        operation["resource"]
+        for operation in state["deployment"].get("pending_operations") or []
+        if operation["type"] == "deleting"
+    ]
+    return sorted({each["urn"] for each in resources if each["type"].startswith("digitalocean:")})
+
+
+def still_known(state: Mapping[str, Any], urns: Iterable[str]) -> list[str]:
+    """Those of `urns` that are in the state."""
+    known = {resource["urn"] for resource in _resources(state)}
+    return [urn for urn in urns if urn in known]
 
 
 def without_pending(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,8 +94,15 @@ class Stack:
 
     def start_up(self) -> subprocess.Popen[str]:
         """`pulumi up`, under way, in a process group of its own; its output can be read when it has ended."""
+        return self._start("up")
+
+    def start_destroy(self) -> subprocess.Popen[str]:
+        """`pulumi destroy`, as `start_up`."""
+        return self._start("destroy")
+
+    def _start(self, command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [LOCAL, "pulumi", "--non-interactive", "up", "--yes", "--skip-preview"],
+            [LOCAL, "pulumi", "--non-interactive", command, "--yes", "--skip-preview"],
             cwd=CHECKOUT,
             env={**os.environ, "PULUMI_STACK": self.name},
             stdin=subprocess.DEVNULL,

@@ -1,15 +1,15 @@
-"""`pulumi up` killed at ten moments of a run, each time recovered to one complete cluster."""
+"""`pulumi up` killed at ten moments of a run, each time recovered to one complete cluster; and so `pulumi destroy`."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from local_cloud import control
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, ORPHANS_SECONDS, Stack, rented, rented_with_prefix, run, wait_for
+from tests.e2e import kills
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, rented, rented_with_prefix, run
 
 PREFIX = "e2e-kill"
 COMMON = {
@@ -29,19 +29,22 @@ COMPLETE = {
         **{"load_balancers": 1, "databases": 1},
     },
 }
-#: Where a run is killed: a call of the API that has taken effect and whose answer has not come, or the n-th server
-#: whose K3s is starting. Spread over a run from its first seconds to its last.
+#: The last of a destroy, which wait for nothing but each other's users: they are under way at the same time.
+LAST = "/v2/(vpcs|projects)/[^/]+"
+#: Where `up` is killed: a call of the API that has taken effect and whose answer has not come, or the n-th server whose
+#: K3s is starting. Spread over a run from its first seconds to its last. Then where the destroy is: a deletion. All of
+#: them, one after another: `python -m tests.e2e.kill_every_deletion`.
 MOMENTS = [
-    (SINGLE, "/v2/account/keys"),
-    (SINGLE, "/v2/vpcs"),
-    (SINGLE, "/v2/firewalls"),
-    (SINGLE, "/v2/droplets"),
-    (SINGLE, "/v2/projects"),
-    (SINGLE, 1),
-    (HA, "/v2/databases"),
-    (HA, "/v2/load_balancers"),
-    (HA, "/v2/databases/[^/]+/users"),
-    (HA, 2),
+    (SINGLE, "/v2/account/keys", "/v2/account/keys/[^/]+"),
+    (SINGLE, "/v2/vpcs", LAST),
+    (SINGLE, "/v2/firewalls", "/v2/firewalls/[^/]+"),
+    (SINGLE, "/v2/droplets", "/v2/droplets/[^/]+"),
+    (SINGLE, "/v2/projects", "/v2/projects/[^/]+"),
+    (SINGLE, 1, "/v2/tags/[^/]+"),
+    (HA, "/v2/databases", "/v2/databases/[^/]+"),
+    (HA, "/v2/load_balancers", "/v2/load_balancers/[^/]+"),
+    (HA, "/v2/databases/[^/]+/users", "/v2/vpcs/[^/]+"),
+    (HA, 2, LAST),
 ]
 
 
@@ -68,32 +71,27 @@ def starting(name: str) -> bool:
     return done.stdout.strip() in ("activating", "active")
 
 
-def kill_at(stack: Stack, moment: str | int) -> float:
+def kill_up_at(stack: Stack, moment: str | int) -> float:
     """Start `pulumi up`, kill it at the moment, and return how many seconds it had run."""
-    if isinstance(moment, str):
-        fault = {"method": "POST", "path": moment, "times": 1, "hang_seconds": 600, "when": "after"}
-        control.call("POST", "faults", fault)
-    up = stack.start_up()
-    began = time.monotonic()
+    if isinstance(moment, int):
+        return kills.kill(
+            stack.start_up(), f"server {moment}", lambda: sum(starting(name) for name in droplets()) >= moment
+        )
+    kills.hang("POST", moment)
+    return kills.kill(stack.start_up(), moment, kills.calls_hang)
 
-    def has_come() -> bool:
-        assert up.poll() is None, f"it ended before it was killed:\n{up.communicate()[0][-6000:]}"
-        if isinstance(moment, str):
-            return all(fault["times"] == 0 for fault in control.call("GET", "faults")["faults"])
-        return sum(starting(name) for name in droplets()) >= moment
 
-    try:
-        wait_for(f"the moment {moment}", has_come, 300)
-    finally:
-        # bin/local has become pulumi itself; its plugins are left to notice.
-        up.kill()
-    ran = time.monotonic() - began
-    up.wait(timeout=60)
-    assert up.stdout is not None
-    up.stdout.close()
-    time.sleep(ORPHANS_SECONDS)
-    control.call("DELETE", "faults")
-    return ran
+def recover(stack: Stack) -> str:
+    said = run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=stack.name).stdout
+    assert "nothing is left over" in said
+    return said
+
+
+def assert_complete(stack: Stack) -> None:
+    assert {kind: len(names) for kind, names in mine().items()} == COMPLETE[stack.name]
+    servers = stack.outputs()["servers"]
+    assert sorted(droplets()) == sorted(server["name"] for server in servers)
+    assert stack.nodes() == dict.fromkeys(droplets(), True)
 
 
 def mine() -> dict[str, list[str]]:
@@ -102,24 +100,30 @@ def mine() -> dict[str, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-@pytest.mark.parametrize(("stack", "moment"), MOMENTS, ids=[f"{stack.name}-{where}" for stack, where in MOMENTS])
-def test_a_run_that_was_killed_is_recovered_to_one_complete_cluster(stack: Stack, moment: str | int) -> None:
-    ran = kill_at(stack, moment)
+@pytest.mark.parametrize(
+    ("stack", "moment", "deletion"), MOMENTS, ids=[f"{stack.name}-{where}" for stack, where, _ in MOMENTS]
+)
+def test_a_run_that_was_killed_is_recovered_to_one_complete_cluster_and_its_destroy_to_nothing(
+    stack: Stack, moment: str | int, deletion: str
+) -> None:
+    ran = kill_up_at(stack, moment)
     refused = stack.up(check=False) if moment == "/v2/account/keys" else None
-    recovered = run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=stack.name)
-    began = time.monotonic()
+    print(f"\n{stack.name}: up killed after {ran:.1f} s ({moment})\n{recover(stack).strip()}")
     stack.up()
-    print(f"\n{stack.name} killed after {ran:.1f} s ({moment}); up again in {time.monotonic() - began:.1f} s")
-    print(recovered.stdout.strip())
     if refused is not None:
         # What Pulumi itself says of a killed run's lock, and what the README tells to do about it.
         assert refused.returncode != 0
         assert "pulumi cancel" in refused.stdout
-    assert {kind: len(names) for kind, names in mine().items()} == COMPLETE[stack.name]
-    outputs = stack.outputs()
-    assert sorted(droplets()) == sorted(server["name"] for server in outputs["servers"])
-    assert stack.nodes() == dict.fromkeys(droplets(), True)
-    assert "nothing is left over" in run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=stack.name).stdout
+    assert_complete(stack)
+    recover(stack)
+    kills.hang("DELETE", deletion, times=2 if deletion == LAST else 1)
+    ran = kills.kill(stack.start_destroy(), deletion, kills.calls_hang)
+    said = recover(stack)
+    print(f"{stack.name}: destroy killed after {ran:.1f} s ({deletion})\n{said.strip()}")
+    assert said.count("is gone, and is taken out of the state") >= (2 if deletion == LAST else 1)
+    if stack is SINGLE and deletion == LAST:
+        stack.up()
+        assert_complete(stack)
     stack.destroy()
     assert rented_with_prefix(PREFIX) == []
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recovery.file_backend import remove_half_written
-from recovery.leftovers import compare, pending, wanted, without_pending
+from recovery.leftovers import being_deleted, compare, name_of, pending, still_known, wanted, without_pending
 
 VPC, DROPLET, USER = (
     "digitalocean:index/vpc:Vpc",
@@ -108,6 +108,24 @@ def test_operations_under_way_are_told_and_dropped_and_the_resources_stay() -> N
     assert pending(STATE) == ["creating server-0-droplet"]
     assert pending(without_pending(STATE)) == []
     assert without_pending(STATE)["deployment"]["resources"] == STATE["deployment"]["resources"]
+
+
+def test_of_what_was_being_deleted_the_cloud_s_resources_are_asked_for() -> None:
+    def under_way(kind: str, type_: str, name: str) -> dict[str, Any]:
+        return {"type": kind, "resource": {"urn": f"urn:pulumi:fra1::k3s::{type_}::{name}", "type": type_}}
+
+    operations = [
+        under_way("deleting", VPC, "k3s-vpc"),
+        under_way("deleting", "random:index/randomPassword:RandomPassword", "k3s-token"),
+        under_way("deleting", "pulumi-python:dynamic/over_ssh:Node", "k3s-node"),
+        under_way("creating", DROPLET, "k3s-server-0"),
+        under_way("deleting", VPC, "k3s-vpc"),
+    ]
+    state = {"deployment": {"pending_operations": operations, "resources": [operations[0]["resource"]]}}
+    (vpc,) = being_deleted(state)
+    assert name_of(vpc) == "k3s-vpc"
+    assert still_known(state, [vpc, "urn:pulumi:fra1::k3s::x::gone"]) == [vpc]
+    assert being_deleted({"deployment": {}}) == []
 
 
 def test_an_empty_file_of_attributes_is_removed_and_everything_else_stays(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""By hand, some minutes: `pulumi destroy` of an HA cluster killed at every deletion that it asks the cloud for.
+
+    python -m tests.e2e.kill_every_deletion
+
+Each time bin/recover must make the stack fit to go on, and at the end nothing may be left. Needs the local cloud.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from local_cloud import control
+from tests.e2e import kills
+from tests.e2e.stack import LOCAL, Stack, rented_with_prefix, run
+
+PREFIX = "e2e-each"
+STACK = Stack("e2e-kill-each", {"topology": "ha", "agentCount": 1, "vpcCidr": "10.28.0.0/24", "namePrefix": PREFIX})
+#: Far more than a cluster has: a stack that never gets empty ends as a failure.
+MOST_KILLS = 100
+
+
+def main() -> int:
+    """0 when every kill was recovered from; CommandFailed with the command's output otherwise."""
+    STACK.init()
+    try:
+        STACK.up()
+        for number in range(1, MOST_KILLS):
+            kills.hang("DELETE", "/v2/.*")
+            destroy = STACK.start_destroy()
+            try:
+                kills.kill(destroy, f"deletion {number}", kills.calls_hang)
+            except AssertionError:
+                # No deletion was left to hang at: this destroy went to its end.
+                control.call("DELETE", "faults")
+                assert destroy.returncode == 0
+                break
+            print(f"kill {number}", *_recover(), sep="\n    ", flush=True)
+        assert rented_with_prefix(PREFIX) == []
+        STACK.up()
+        STACK.destroy()
+        assert rented_with_prefix(PREFIX) == []
+    finally:
+        control.call("DELETE", "faults")
+        STACK.pulumi("destroy", "--yes", "--skip-preview", check=False)
+        STACK.remove()
+    print(f"destroyed after {number - 1} kills; up and destroy went on")
+    return 0
+
+
+def _recover() -> list[str]:
+    said = run(LOCAL, "bin/recover", "--yes", PULUMI_STACK=STACK.name).stdout
+    assert "nothing is left over" in said, said
+    return said.strip().splitlines()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
