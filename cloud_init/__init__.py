@@ -40,9 +40,9 @@ def user_data(
     Source of the keys: cloudinit.readthedocs.io/en/latest/reference/modules.html.
     """
     config: dict[str, object] = {
-        # Only the planted key may be offered, so that every connection is verified from its first byte.
+        # Only the planted key may be offered, so that every connection is verified from its first byte: where keys are
+        # given, cloud-init makes no others (github.com/canonical/cloud-init, cloudinit/config/cc_ssh.py, `handle`).
         "ssh_deletekeys": True,
-        "ssh_genkeytypes": [],
         "ssh_keys": {"ed25519_private": host_key.private, "ed25519_public": host_key.public},
         "ssh_pwauth": False,
         "disable_root": False,

@@ -390,9 +390,14 @@ def _described(machine: Machine) -> dict[str, pulumi.Output[str]]:
 
 
 def _ssh_command(server: Machine) -> pulumi.Output[str]:
-    """One line for a shell with an SSH agent: it lends the stack's key for ten minutes; the host key is known."""
+    """One line for any shell; what follows it is run on the server. The host key is known.
+
+    The stack's key is alone in an SSH agent of its own, which ends with the connection: a person's other keys would use
+    up the attempts that sshd allows. `-o` overrides what a person's ~/.ssh/config says of agents.
+    """
     return pulumi.Output.concat(
-        "pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 - && ",
-        "ssh -o 'KnownHostsCommand=/bin/echo ",
-        *(server.public_ip, " ", server.host_key, "' root@", server.public_ip),
+        "ssh-agent sh -c 'pulumi stack output sshPrivateKey --show-secrets | ssh-add -q - && ",
+        "exec ssh -o IdentitiesOnly=no -o IdentityAgent=SSH_AUTH_SOCK ",
+        '-o "KnownHostsCommand=/bin/echo ',
+        *(server.public_ip, " ", server.host_key, '" root@', server.public_ip, ' "$@"\' ssh'),
     )

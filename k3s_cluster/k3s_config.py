@@ -75,6 +75,9 @@ def server_config(
         "token": tokens.server,
         "agent-token": tokens.agent,
         "tls-san": sorted({api_address, settings.api_name, *([settings.api_domain] if settings.api_domain else [])}),
+        # Else K3s advertises node-external-ip (github.com/k3s-io/k3s, pkg/cli/server/server.go), where only
+        # administrators come in: every agent waits for a tunnel to each advertised server before its kubelet starts.
+        "advertise-address": node.private,
         **_node_config(node, server_marks(settings)),
     }
     config = _with(config, server_rules(settings))

@@ -79,7 +79,9 @@ PROOFS: dict[str, Proof] = {
         _STACK, "outputs", 'pulumi("stack", "output", "--json", "--show-secrets")'
     ),
     "pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 -": Proof(
-        _HA, "test_the_ssh_command_works_as_printed", 'stack.outputs()["sshCommand"]'
+        _HA,
+        "test_the_ssh_command_works_as_printed",
+        "pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 -",
     ),
     "scp SNAPSHOT root@ADDRESS:/root/snapshot": Proof(_ETCD, _RESTORE, "base64 -d > /root/snapshot"),
     "ssh root@ADDRESS k3s server --cluster-reset --cluster-reset-restore-path=/root/snapshot": Proof(

@@ -62,10 +62,12 @@ class ApiLoadBalancer(pulumi.ComponentResource):
         self.register_outputs({"ip": self.ip})
 
 
-def allow_list(access: AccessSettings) -> digitalocean.LoadBalancerFirewallArgs | None:
-    """Who may connect; None lets everyone in. A regional load balancer has an IPv4 address only."""
-    if access.open_to_everyone:
-        return None
+def allow_list(access: AccessSettings) -> digitalocean.LoadBalancerFirewallArgs:
+    """Who may connect. A regional load balancer has an IPv4 address only.
+
+    It is a list even where everyone may: to leave the provider's `firewall` out (Optional and Computed) keeps the list
+    of before (github.com/digitalocean/terraform-provider-digitalocean, loadbalancer/resource_loadbalancer.go).
+    """
     return digitalocean.LoadBalancerFirewallArgs(
         allows=[f"cidr:{network}" for network in access.admin_cidrs if network.version == 4]
     )

@@ -41,7 +41,8 @@ MANAGED_K3S_KEYS = {
         "the stack makes the datastore itself; see the settings that begin with datastore",
     ),
     **dict.fromkeys(
-        ("node-name", "node-ip", "node-external-ip", "flannel-iface"), "the stack sets it from the droplet"
+        ("node-name", "node-ip", "node-external-ip", "advertise-address", "flannel-iface"),
+        "the stack sets it from the droplet",
     ),
     **dict.fromkeys(("node-label", "node-taint"), "set labels and taints in agentPools, or serverTaint"),
     **dict.fromkeys(

@@ -193,10 +193,36 @@ def test_a_drained_node_s_pods_move(stack: Stack) -> None:
 
 
 def test_the_ssh_command_works_as_printed(stack: Stack) -> None:
-    command = stack.outputs()["sshCommand"] + " hostname"
-    script = f'eval "$(ssh-agent)" >/dev/null; {command}; status=$?; ssh-agent -k >/dev/null; exit $status'
-    done = run(LOCAL, "bash", "-c", script, PULUMI_STACK=stack.name)
-    assert done.stdout.strip().endswith(stack.outputs()["servers"][0]["name"])
+    command = stack.outputs()["sshCommand"]
+    # A person's own agent, with more keys than sshd allows attempts, must not be in the way; nor is it changed.
+    script = """
+set -e
+eval "$(ssh-agent)" >/dev/null
+trap 'ssh-agent -k >/dev/null' EXIT
+folder=$(mktemp -d)
+for number in 1 2 3 4 5 6 7 8; do
+    ssh-keygen -q -t ed25519 -N "" -f "$folder/$number"
+    ssh-add -q "$folder/$number"
+done
+rm -r "$folder"
+sh -c "$1 hostname"
+ssh-add -l | wc -l
+pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 -
+ssh-add -l | wc -l
+"""
+    done = run(LOCAL, "bash", "-c", script, "bash", command, PULUMI_STACK=stack.name)
+    assert done.stdout.split()[-3:] == [stack.outputs()["servers"][0]["name"], "8", "9"]
+
+
+def test_servers_advertise_their_vpc_address_where_every_node_reaches_them(stack: Stack) -> None:
+    outputs = stack.outputs()
+    shown = stack.kubectl("get", "endpointslices", "kubernetes", "--output", "json").stdout
+    addresses = sorted(address for endpoint in json.loads(shown)["endpoints"] for address in endpoint["addresses"])
+    assert addresses == sorted(server["privateAddress"] for server in outputs["servers"])
+    for node in (*outputs["servers"], *outputs["agents"]):
+        for address in addresses:
+            probe = f"exec 3<>/dev/tcp/{address}/6443"
+            run(LOCAL_CLOUD, "shell", node["name"], "timeout", "3", "bash", "-c", probe)
 
 
 def test_only_servers_reach_the_database(stack: Stack) -> None:

@@ -144,7 +144,7 @@ def test_ha_load_balancer_passes_tls_through_to_the_servers(ha: tuple[Cloud, dic
         "healthyThreshold": 5,
         "unhealthyThreshold": 3,
     }
-    assert "firewall" not in balancer
+    assert balancer["firewall"] == {"allows": ["cidr:0.0.0.0/0"]}
 
 
 def test_ha_database_is_open_to_servers_only(ha: tuple[Cloud, dict[str, Any]]) -> None:

@@ -39,6 +39,7 @@ def test_a_server_on_a_database() -> None:
         "node-name": "k3s-server-1a2b",
         "node-ip": "10.10.10.2",
         "node-external-ip": "203.0.113.7",
+        "advertise-address": "10.10.10.2",
         "flannel-iface": "eth1",
         "datastore-endpoint": "postgres://u:p@h:1/k3s",
         "datastore-cafile": "/etc/rancher/k3s/datastore-ca.pem",
@@ -278,9 +279,10 @@ def test_hosts_keeps_what_was_there_and_replaces_only_its_own_part() -> None:
 
 
 def test_kubeconfig_points_at_the_api_and_bears_the_stack_s_name() -> None:
-    made = yaml.safe_load(rewrite(K3S_YAML, "https://203.0.113.9:6443", "fra1"))
+    made = yaml.safe_load(rewrite(K3S_YAML, "https://203.0.113.9:6443", "fra1", "k3s/fra1"))
     assert made["current-context"] == "fra1"
-    assert made["contexts"] == [{"context": {"cluster": "fra1", "user": "fra1"}, "name": "fra1"}]
+    mark = {"name": "k3s-digitalocean", "extension": {"owner": "k3s/fra1"}}
+    assert made["contexts"] == [{"context": {"cluster": "fra1", "user": "fra1", "extensions": [mark]}, "name": "fra1"}]
     assert made["clusters"][0]["name"] == made["users"][0]["name"] == "fra1"
     assert made["clusters"][0]["cluster"] == {
         "certificate-authority-data": "Q0E=",
