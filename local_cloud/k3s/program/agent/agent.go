@@ -83,6 +83,11 @@ func (a *Agent) Start(ctx context.Context) error {
 	if err := kubeconfig.Write(config, server, files(folder, "server-ca.crt", "client-kubelet.crt", "client-kubelet.key"), 0o600); err != nil {
 		return err
 	}
+	if a.Balance {
+		if err := reachServers(ctx, client); err != nil {
+			return err
+		}
+	}
 	if err := a.startKubelet(ctx, folder, config, node, cluster); err != nil {
 		return err
 	}
@@ -228,6 +233,37 @@ func (a *Agent) startKubelet(ctx context.Context, folder, config string, node id
 	}
 	a.kubelet.WatchFor(ctx, a.Failed)
 	return nil
+}
+
+// reachServers returns when every server that is advertised has answered at its own address. K3s holds a tunnel to each
+// (pkg/agent/tunnel/tunnel.go, Setup and connect), and has no kubelet before all are there (pkg/agent/run.go). A server
+// that is no longer advertised is not waited for.
+func reachServers(ctx context.Context, client *serverClient) error {
+	reached := map[string]bool{}
+	for {
+		servers, err := client.servers(ctx)
+		if err != nil {
+			klog.Errorf("Failed to retrieve list of apiservers from server: %v", err)
+		}
+		waiting := err != nil
+		for _, address := range servers {
+			if reached[address] {
+				continue
+			}
+			if err := client.greet(ctx, address); err != nil {
+				klog.Errorf("Failed to connect to proxy. Empty dialer response: url=wss://%s/v1-k3s/connect: %v", address, err)
+				waiting = true
+				continue
+			}
+			reached[address] = true
+		}
+		if !waiting {
+			return nil
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 func followServers(ctx context.Context, balancer *loadBalancer, client *serverClient) {

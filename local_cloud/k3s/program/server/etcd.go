@@ -164,7 +164,7 @@ func (s *Server) takeMember() error {
 	s.member = &etcd.Member{
 		Folder:        s.folders.etcd(),
 		NodeName:      node,
-		Address:       s.advertise,
+		Address:       s.private,
 		Files:         s.folders.etcdFiles(),
 		ExposeMetrics: s.settings.Bool("etcd-expose-metrics"),
 		Arguments:     s.settings.Raw("etcd-arg"),
@@ -285,7 +285,7 @@ func Reset(parent context.Context, given settings.Settings) (err error) {
 			err = failure
 		}
 	}()
-	if err := errors.Join(s.folders.make(), s.findAddress(ctx)); err != nil {
+	if err := errors.Join(s.folders.make(), s.findAddresses(ctx)); err != nil {
 		return err
 	}
 	if _, err := os.Stat(s.folders.resetFlag()); err == nil {

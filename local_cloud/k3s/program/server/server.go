@@ -61,6 +61,7 @@ type Server struct {
 
 	data      bootstrap.Data
 	advertise string
+	private   string
 	// store is a client of the datastore; member is nil where that is no embedded etcd.
 	store  *clientv3.Client
 	member *etcd.Member
@@ -92,7 +93,7 @@ func Start(ctx context.Context, given settings.Settings, arguments []string, fai
 	s := newServer(given, arguments, failed)
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return s.folders.make() },
-		s.findAddress,
+		s.findAddresses,
 		s.startDatastore,
 		s.loadBootstrap,
 		s.prepareFiles,
@@ -166,16 +167,21 @@ func (s *Server) run(ctx context.Context, name, executable string, arguments []s
 	return nil
 }
 
-// findAddress finds the address that other servers reach this one by.
-func (s *Server) findAddress(context.Context) error {
-	if s.advertise = s.settings.Text("advertise-address"); s.advertise != "" {
-		return nil
-	}
+// findAddresses finds where etcd's other members reach this one, and what the API server advertises: as in K3s
+// (pkg/cli/server/server.go), advertise-address, else node-external-ip, else node-ip.
+func (s *Server) findAddresses(context.Context) error {
 	addresses, err := agent.Addresses(s.settings)
 	if err != nil {
 		return err
 	}
-	s.advertise = addresses[0]
+	s.private = addresses[0]
+	s.advertise = s.private
+	if external := s.settings.List("node-external-ip"); len(external) > 0 {
+		s.advertise = external[0]
+	}
+	if address := s.settings.Text("advertise-address"); address != "" {
+		s.advertise = address
+	}
 	return nil
 }
 
