@@ -17,7 +17,7 @@ from local_cloud import addresses, credentials, daemon, paths, prerequisites, pr
 from local_cloud.databases.clusters import cluster, cluster_ids
 from local_cloud.load_balancers import load_balancer
 from local_cloud.machine_room import MachineRoomError
-from local_cloud.machines import control_groups, records
+from local_cloud.machines import control_groups, kernel_limits, records
 from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import NSPAWN_PROPAGATE, Machine
 from local_cloud.network import firewall, namespaces, resolver
@@ -47,6 +47,8 @@ def up(report: Report) -> None:
     for folder in (paths.CLOUD / "log", paths.OPERATOR / "state", paths.OPERATOR / "pulumi", paths.TOOLS_BIN):
         folder.mkdir(parents=True, exist_ok=True)
     paths.CLOUD.chmod(0o700)
+    for raised in kernel_limits.ensure():
+        report(raised)
     with step("droplets' image", report):
         ensure_image(report)
     with step("K3s release files", report):
