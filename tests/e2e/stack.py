@@ -96,13 +96,13 @@ class Stack:
         """`pulumi up`, under way, in a process group of its own; its output can be read when it has ended."""
         return self._start("up")
 
-    def start_destroy(self) -> subprocess.Popen[str]:
+    def start_destroy(self, *arguments: str) -> subprocess.Popen[str]:
         """`pulumi destroy`, as `start_up`."""
-        return self._start("destroy")
+        return self._start("destroy", *arguments)
 
-    def _start(self, command: str) -> subprocess.Popen[str]:
+    def _start(self, *command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [LOCAL, "pulumi", "--non-interactive", command, "--yes", "--skip-preview"],
+            [LOCAL, "pulumi", "--non-interactive", *command, "--yes", "--skip-preview"],
             cwd=CHECKOUT,
             env={**os.environ, "PULUMI_STACK": self.name},
             stdin=subprocess.DEVNULL,
