@@ -1,6 +1,6 @@
 # What README names. Long work is in bin/ and tests/; this is the list of doors.
 .DEFAULT_GOAL := help
-.PHONY: help demo stack test test-fast lint docs audit lock bench down setup
+.PHONY: help demo stack test test-all test-fast lint docs audit lock bench down setup
 
 PYTHON := .venv/bin/python
 
@@ -15,11 +15,14 @@ stack: ## a commented Pulumi.NAME.yaml for a new stack: make stack NAME=prod TOP
 	@test -x $(PYTHON) || bin/setup
 	@$(PYTHON) -m new_stack "$(if $(filter command,$(origin NAME)),$(NAME))" "$(if $(filter command,$(origin TOPOLOGY)),$(TOPOLOGY))"
 
-test: setup lint audit ## everything: checks, unit tests, the local API's tests, end-to-end tests
-	@tests/run-all
+test: setup lint audit ## checks, unit tests, the local API's tests, end-to-end tests of the main job
+	@tests/run -m "not thorough"
+
+test-all: setup lint audit ## everything, as CI runs it
+	@tests/run
 
 test-fast: setup lint ## the inner loop: checks, unit tests, the local API's tests
-	@$(PYTHON) -m pytest -q -m "not e2e"
+	@$(PYTHON) -m pytest -q -m "not e2e" -n 2 --dist loadfile
 
 lint: setup ## ruff (with bandit's rules, as S), mypy, shellcheck, actionlint
 	@$(PYTHON) -m ruff check .
@@ -43,7 +46,7 @@ bench: setup ## measures what README states, and prints a table
 	@$(PYTHON) -m tests.plan_speed
 
 down: ## ends the local cloud and everything in it
-	@if [ -x $(PYTHON) ]; then bin/local-cloud down; else echo "nothing to end: this checkout was never set up"; fi
+	@if [ -x $(PYTHON) ]; then bin/local-cloud down --all; else echo "nothing to end: this checkout was never set up"; fi
 
 setup:
 	@bin/setup

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 with lifecycle.one_at_a_time():
                     lifecycle.up(report)
             case "down":
+                if options.all:
+                    lifecycle.down_named(report)
                 with lifecycle.one_at_a_time():
                     lifecycle.down(report, keep_state=options.keep_state)
             case "status":
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start the cloud; quick when it runs")
     down = commands.add_parser("down", help="stop and remove everything")
     down.add_argument("--keep-state", action="store_true", help="keep records, disks and databases for the next up")
+    down.add_argument("--all", action="store_true", help="and every other cloud of this checkout (LOCAL_CLOUD_NAME)")
     commands.add_parser("status", help="what runs, and the memory it uses")
     durations = commands.add_parser("durations", help="how long creating things takes")
     durations.add_argument("profile", choices=("fast", "realistic"))

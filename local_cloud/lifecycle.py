@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ READY_SECONDS = 30
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
     """Two commands that start or end this cloud wait for each other."""
-    paths.STATE.mkdir(exist_ok=True)
+    paths.STATE.mkdir(parents=True, exist_ok=True)
     with (paths.STATE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -97,6 +98,16 @@ def down(report: Report, *, keep_state: bool) -> None:
         for folder in (paths.CLOUD, paths.OPERATOR / "state"):
             shutil.rmtree(folder, ignore_errors=True)
     report("the local cloud is down")
+
+
+def down_named(report: Report) -> None:
+    """Take down every named cloud of this checkout, and forget it. A cloud's name holds for a whole process."""
+    for folder in sorted(paths.CLOUDS.glob("*")):
+        command = [sys.executable, "-m", "local_cloud", "down"]
+        report(f"the local cloud {folder.name}")
+        if subprocess.run(command, env={**os.environ, paths.NAME_VARIABLE: folder.name}, check=False).returncode:
+            raise MachineRoomError(f"the local cloud {folder.name} is not down; what it said is above")
+        shutil.rmtree(folder)
 
 
 def cloud_pids() -> dict[str, set[int]]:

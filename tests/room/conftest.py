@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from local_cloud import credentials
+
 # Its assertions are tests', too: without this a failure says nothing of what was found.
 pytest.register_assert_rewrite("tests.room.copied_rows")
 
@@ -40,7 +42,7 @@ def eventually(is_so: Callable[[], Any], seconds: float, what: str) -> Any:
 
 def api(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """The JSON that DigitalOcean's API answers; the test fails when it refuses."""
-    token = (CHECKOUT / ".local/operator/token").read_text().strip()
+    token = credentials.TOKEN.read_text().strip()
     command = ["curl", "-sS", "-X", method, "-w", "\n%{http_code}", f"http://192.0.2.1/v2/{path}"]
     command += ["-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/json"]
     done = run_as("operator", *command, *(["-d", json.dumps(body)] if body else []))
