@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgresql as postgresql_server
 from tests.k3s.machines import SWITCH, Machine, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.geteuid() != 0, reason="namespaces are for root")]
@@ -178,29 +179,9 @@ def test_two_servers_share_a_database_and_agents_outlive_the_one_they_joined(mac
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path, machine: Make) -> Iterator[str]:
+def postgresql(machine: Make) -> Iterator[str]:
     """A PostgreSQL that the machines reach, as a datastore endpoint."""
-    programs = max(Path("/usr/lib/postgresql").iterdir()) / "bin"
-    folder = tmp_path / "postgresql"
-    folder.mkdir()
-    for path in (folder, *list(folder.parents)[:3]):
-        path.chmod(0o755)
-    subprocess.run(["chown", "postgres", folder], check=True)
-
-    def as_postgres(*command: object) -> None:
-        subprocess.run(
-            ["ip", "netns", "exec", SWITCH, "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-            + [str(word) for word in command],
-            check=True,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-        )
-
-    data = folder / "data"
-    as_postgres(programs / "initdb", "--pgdata", data, "--auth=trust")
-    with (data / "pg_hba.conf").open("a") as rules:
-        rules.write("host all all 10.99.0.0/24 trust\n")
-    options = f"-c listen_addresses=10.99.0.1 -c port=5433 -c unix_socket_directories={folder}"
-    as_postgres(programs / "pg_ctl", "--pgdata", data, "--wait", "--log", folder / "log", "--options", options, "start")
-    yield "postgres://postgres@10.99.0.1:5433/k3s?sslmode=disable"
-    as_postgres(programs / "pg_ctl", "--pgdata", data, "--mode=immediate", "stop")
+    options = "-c listen_addresses=10.99.0.1 -c port=5433"
+    inside = ("ip", "netns", "exec", SWITCH)
+    with postgresql_server.started(options, hosts=("host all all 10.99.0.0/24 trust",), inside=inside):
+        yield "postgres://postgres@10.99.0.1:5433/k3s?sslmode=disable"

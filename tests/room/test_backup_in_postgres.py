@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import pytest
 from k3s_cluster.backup import postgres
 from k3s_cluster.backup.backup_file import BackupError
 from k3s_cluster.backup.kine_rows import Row, bootstrap_key
-from local_cloud.databases.postgresql import binaries
+from tests import postgresql
 from tests.room.copied_rows import KEY, CopiedRows
 
 ROWS = [
@@ -31,21 +28,8 @@ Connect = Callable[[], pg8000.native.Connection]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Path]:
     """A PostgreSQL that listens on a socket in the folder, and nowhere else."""
-    with tempfile.TemporaryDirectory(prefix="k3s-backup-") as made:
-        folder = Path(made)
-        shutil.chown(folder, "postgres")
-
-        def as_postgres(*command: object) -> None:
-            user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
-            subprocess.run([*user, *map(str, command)], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-
-        data = folder / "data"
-        control = (binaries() / "pg_ctl", "--pgdata", data)
-        as_postgres(binaries() / "initdb", "--pgdata", data, "--auth=trust", "--encoding=UTF8", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        as_postgres(*control, "--wait", "--log", folder / "log", "--options", options, "start")
+    with postgresql.started("-c listen_addresses=") as folder:
         yield folder
-        as_postgres(*control, "--mode=immediate", "stop")
 
 
 @pytest.fixture
