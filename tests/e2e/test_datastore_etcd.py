@@ -210,6 +210,7 @@ def test_an_upgrade_is_not_noticed_and_goes_from_server_to_server(stack: Stack) 
     assert probes.failed == []
 
 
+@pytest.mark.thorough
 def test_a_member_that_is_cut_off_leaves_and_comes_back_by_itself(stack: Stack) -> None:
     cut_off, *others = stack.outputs()["servers"]
     name, address = cut_off["name"], cut_off["privateAddress"]
@@ -269,6 +270,7 @@ def test_snapshots_are_taken_on_every_server_and_old_ones_go(stack: Stack) -> No
     wait_for("no more of them than are kept", enough, SNAPSHOT_SECONDS)
 
 
+@pytest.mark.thorough
 def test_a_lost_server_comes_back_as_a_new_member_and_two_more_join(stack: Stack) -> None:
     lost, *others = (servers(stack)[index] for index in (1, 0, 2))
     before = members(others[0])
@@ -284,6 +286,7 @@ def test_a_lost_server_comes_back_as_a_new_member_and_two_more_join(stack: Stack
     assert all(stack.nodes().values())
 
 
+@pytest.mark.thorough
 def test_members_leave_and_a_new_setting_goes_from_server_to_server_unnoticed(stack: Stack) -> None:
     kept, gone = servers(stack)[:3], servers(stack)[3:]
     before = members(kept[0])
@@ -303,6 +306,7 @@ def test_members_leave_and_a_new_setting_goes_from_server_to_server_unnoticed(st
     stack.preview("--refresh", "--expect-no-changes")
 
 
+@pytest.mark.thorough
 class TestBucket:
     """Snapshots go to Spaces as well, once `etcdS3` says so; how they come back is the last test's."""
 
@@ -363,6 +367,7 @@ def test_servers_cannot_be_replaced_all_at_once(stack: Stack) -> None:
     assert "with etcd inside the servers: all their droplets would be replaced" in refused.stdout
 
 
+@pytest.mark.thorough
 def test_one_survivor_brings_the_others_back_after_the_majority_was_lost(stack: Stack) -> None:
     lost, survivor = servers(stack)[:2], servers(stack)[2]
     address = stack.outputs()["servers"][2]["publicAddress"]
@@ -391,6 +396,7 @@ def test_one_survivor_brings_the_others_back_after_the_majority_was_lost(stack: 
     stack.preview("--refresh", "--expect-no-changes")
 
 
+@pytest.mark.thorough
 def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: Stack, bucket: Bucket) -> None:
     first = servers(stack)[0]
     in_server(first, "k3s", "etcd-snapshot", "save", "--name", "kept")
@@ -419,6 +425,7 @@ def test_a_snapshot_brings_everything_back_after_all_servers_were_lost(stack: St
     assert stack.kubectl("get", "configmap", "after-the-snapshot", check=False).returncode != 0
 
 
+@pytest.mark.thorough
 def test_a_living_etcd_is_backed_up_and_keeps_nothing_of_it(stack: Stack, seen: dict[str, Any], folder: Path) -> None:
     seed(stack)
     file = backup(stack, folder)
@@ -439,6 +446,7 @@ class TestEnd(End):
     pass
 
 
+@pytest.mark.thorough
 def test_a_backup_of_etcd_goes_into_etcd_only(restored: Stack, folder: Path) -> None:
     said = restore(restored, folder / f"{NAME}.backup", folder, check=False)
     assert "restoreFile: the backup is a snapshot of `etcd`, which does not go into `pg`" in said
@@ -456,6 +464,7 @@ def told_of(stack: Stack) -> set[str]:
     return {*passwords, *(name for found in others for name in found)}
 
 
+@pytest.mark.thorough
 def test_a_restore_that_was_killed_goes_on_and_every_object_is_back(
     restored: Stack, seen: dict[str, Any], folder: Path
 ) -> None:
@@ -488,6 +497,7 @@ def test_a_restore_that_was_killed_goes_on_and_every_object_is_back(
     assert rented_with_prefix(RESTORED) == []
 
 
+@pytest.mark.thorough
 def test_one_server_takes_up_what_three_had(restored: Stack, seen: dict[str, Any], folder: Path) -> None:
     restored.config["topology"] = "single-node"
     restored.configure()

@@ -17,6 +17,8 @@ from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_login import refuses_another_authority
 from tests.e2e.stack import LOCAL_CLOUD, PROJECT, Stack, api, rented, rented_with_prefix, run, wait_for
 
+pytestmark = pytest.mark.thorough
+
 NAME, KEPT = "e2e-ext", "somebody-elses"
 #: What the cluster is restored into: SQLite, and another database of somebody else's.
 SQLITE, ANOTHER = "e2e-ext-sqlite", "e2e-ext-another"

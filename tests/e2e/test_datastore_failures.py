@@ -13,6 +13,8 @@ import pytest
 from tests.e2e.prober import probing
 from tests.e2e.stack import LOCAL_CLOUD, Stack, database_id, run, wait_for
 
+pytestmark = pytest.mark.thorough
+
 PREFIX = "e2e-fail"
 INTERVAL, UNHEALTHY = 3, 2
 OUTAGE_SECONDS = 60

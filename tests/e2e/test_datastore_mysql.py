@@ -89,6 +89,7 @@ class TestPasswordRotation(PasswordRotation):
         return set(asked(stack, "", "SELECT user FROM mysql.user WHERE host = '%'")) - {"doadmin"}
 
 
+@pytest.mark.thorough
 def test_a_copy_of_digitalocean_s_backup_goes_on_after_a_run_that_was_killed_in_its_middle(
     stack: Stack, copy: Stack
 ) -> None:

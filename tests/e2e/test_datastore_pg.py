@@ -127,6 +127,7 @@ class TestPasswordRotation(PasswordRotation):
         return set(asked(stack, "", "SELECT rolname FROM pg_roles WHERE rolcanlogin")) - {"postgres", "doadmin"}
 
 
+@pytest.mark.thorough
 def test_a_rotation_that_was_killed_between_two_servers_goes_on(stack: Stack) -> None:
     first, second = (server["name"] for server in stack.outputs()["servers"])
     former = login_of(first)
@@ -151,6 +152,7 @@ def test_a_rotation_that_was_killed_between_two_servers_goes_on(stack: Stack) ->
     stack.preview("--refresh", "--expect-no-changes")
 
 
+@pytest.mark.thorough
 def test_size_nodes_and_version_change_in_place(stack: Stack) -> None:
     before = database_id(stack)
     said = change(stack, datastoreSize="db-s-1vcpu-2gb", datastoreNodes=2, datastoreVersion="17")
@@ -164,6 +166,7 @@ def test_size_nodes_and_version_change_in_place(stack: Stack) -> None:
     stack.preview("--refresh", "--expect-no-changes")
 
 
+@pytest.mark.thorough
 class TestRestoreFromDigitalOceansBackup:
     """A cluster from the managed database's own backup, beside the old one."""
 

@@ -170,7 +170,7 @@ def test_the_plan_of_an_upgrade_names_each_node_with_both_versions(stack: Stack)
         assert f"{name}: K3s {FIRST} -> {MINOR}" in plan
 
 
-@pytest.mark.parametrize("version", [MINOR, PATCH], ids=["minor", "patch"])
+@pytest.mark.parametrize("version", [MINOR, pytest.param(PATCH, marks=pytest.mark.thorough)], ids=["minor", "patch"])
 def test_an_upgrade_is_not_noticed_at_the_api(stack: Stack, version: str) -> None:
     change(stack, agentCount=2)
     began = time.monotonic()
@@ -193,6 +193,7 @@ def test_an_upgrade_is_not_noticed_at_the_api(stack: Stack, version: str) -> Non
     assert min(seen) >= BUDGET
 
 
+@pytest.mark.thorough
 def test_a_failed_roll_stops_and_is_resumed(stack: Stack) -> None:
     change(stack, agentCount=2)
     broken, other = names(stack, "agents")
@@ -215,6 +216,7 @@ def test_a_failed_roll_stops_and_is_resumed(stack: Stack) -> None:
     stack.preview("--expect-no-changes")
 
 
+@pytest.mark.thorough
 def test_a_change_of_addresses_alone_restarts_nothing(stack: Stack) -> None:
     agents, servers = names(stack, "agents"), names(stack, "servers")
     before = [started_at(name, "k3s-agent") for name in agents] + [started_at(name, "k3s") for name in servers]
@@ -227,6 +229,7 @@ def test_a_change_of_addresses_alone_restarts_nothing(stack: Stack) -> None:
     assert [started_at(n, "k3s-agent") for n in agents] + [started_at(n, "k3s") for n in servers] == before
 
 
+@pytest.mark.thorough
 def test_a_pool_comes_changes_and_goes_without_the_others_noticing(stack: Stack) -> None:
     agents = names(stack, "agents")
     before = [started_at(name, "k3s-agent") for name in agents]
@@ -247,6 +250,7 @@ def test_a_pool_comes_changes_and_goes_without_the_others_noticing(stack: Stack)
     assert [started_at(name, "k3s-agent") for name in agents] == before
 
 
+@pytest.mark.thorough
 def test_k3s_settings_are_applied_in_place_on_every_server(stack: Stack) -> None:
     def traefik() -> int:
         return stack.kubectl("--namespace=kube-system", "get", "deployment", "traefik", check=False).returncode
@@ -295,6 +299,7 @@ def test_an_edited_config_is_put_right(stack: Stack) -> None:
     assert "debug" not in in_machine(server, "cat", "/etc/rancher/k3s/config.yaml")
 
 
+@pytest.mark.thorough
 def test_another_version_is_put_right(stack: Stack) -> None:
     agent = names(stack, "agents")[1]
     installer = "curl -sfL https://get.k3s.io | INSTALL_K3S_EXEC=agent INSTALL_K3S_VERSION='v1.34.2+k3s1' sh -"
@@ -311,6 +316,7 @@ def test_a_droplet_deleted_behind_pulumi_s_back_is_made_anew(stack: Stack) -> No
     assert len(stack.nodes()) == 4
 
 
+@pytest.mark.thorough
 def test_all_servers_lost_at_once_come_back_with_every_object(stack: Stack) -> None:
     stack.kubectl("create", "configmap", "survivor", "--from-literal=word=kept")
     delete_droplets(*names(stack, "servers"))
@@ -322,6 +328,7 @@ def test_all_servers_lost_at_once_come_back_with_every_object(stack: Stack) -> N
     stack.preview("--expect-no-changes")
 
 
+@pytest.mark.thorough
 def test_a_new_image_replaces_every_node_and_is_not_noticed_at_the_api(stack: Stack) -> None:
     before = set(stack.nodes())
     with probing(stack.kubeconfig) as probes, budget_watched(stack) as seen:

@@ -15,6 +15,8 @@ import pytest
 
 from tests.e2e.stack import CHECKOUT, LOCAL, rented, rented_with_prefix, run
 
+pytestmark = pytest.mark.thorough
+
 NAMES = ("blue", "green")
 
 

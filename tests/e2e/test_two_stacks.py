@@ -15,6 +15,8 @@ import yaml
 from tests.e2e.stack import LOCAL, Stack, rented, rented_with_prefix, run
 from tests.unit.test_kubeconfig_merge import FOREIGN
 
+pytestmark = pytest.mark.thorough
+
 DOMAIN = "pair.example.com"
 API_NAME = f"k3s.{DOMAIN}"
 VPC, PROJECT = "e2e-there-vpc", "e2e-there-project"
