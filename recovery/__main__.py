@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from k3s_cluster.pulumi_cli import PulumiError, pulumi
+from k3s_cluster.stack_config import credentials
 from recovery.account import Account, AccountError
 from recovery.file_backend import remove_half_written
 from recovery.leftovers import being_deleted, compare, name_of, pending, still_known, wanted, without_pending
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _recover(*, ask: bool) -> int:
-    account = Account()
+    account = Account(credentials(_config(), os.environ))
     if ask and not _agreed("Is no other `pulumi` at work on this stack?"):
         return 1
     for path in remove_half_written(json.loads(pulumi("whoami", "--json"))["url"]):
@@ -71,6 +72,12 @@ def _recover(*, ask: bool) -> int:
         return 1
     print("nothing is left over: run `pulumi up`, or `pulumi destroy`")
     return 0
+
+
+def _config() -> dict[str, str]:
+    """The stack's config, secrets decrypted."""
+    shown = json.loads(pulumi("config", "--json", "--show-secrets"))
+    return {key: str(entry.get("value", "")) for key, entry in shown.items()}
 
 
 def _export() -> dict[str, Any]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from typing import Any
 
+from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer
 from recovery.leftovers import Leftover
 
-ENDPOINT = "https://api.digitalocean.com"
 TIMEOUT_SECONDS = 60
 #: Answers that mean: not now. 409, 412 and 422 are what the API says of things that are still being made or used.
-BUSY = (409, 412, 422, 429)
+BUSY = (409, 412, 422, *LATER)
 PATIENCE_SECONDS = 600
 RETRY_SECONDS = 2
 
@@ -25,14 +21,13 @@ class AccountError(Exception):
 
 
 class Account:
-    """One account. The token comes from the environment, as for `pulumi up`."""
+    """One account, with the token that `pulumi up` uses: the stack's, or else the environment's."""
 
-    def __init__(self) -> None:
-        self._token = os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN") or ""
-        self._endpoint = (os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT).rstrip("/")
-        if not self._token:
+    def __init__(self, credentials: Credentials | None) -> None:
+        if credentials is None:
             raise AccountError("There is no DigitalOcean token: set DIGITALOCEAN_TOKEN, as for `pulumi up`.")
-        self._opener = urllib.request.build_opener()
+        self._source = credentials.source
+        self._client = Client(credentials, TIMEOUT_SECONDS)
 
     def list(self, path: str, items: str) -> list[dict[str, Any]]:
         """The items under `items` on all pages; nothing where there is no such path."""
@@ -40,11 +35,11 @@ class Account:
         # Not every list has pages (databases have none), so nothing is said about pages that no answer spoke of.
         query = ""
         while True:
-            status, answer = self._ask("GET", path + query)
-            if status == 404:
+            answer = self._ask("GET", path + query)
+            if answer.status == 404:
                 return found
-            found += answer.get(items) or []
-            following = ((answer.get("links") or {}).get("pages") or {}).get("next")
+            found += answer.body.get(items) or []
+            following = ((answer.body.get("links") or {}).get("pages") or {}).get("next")
             if not following:
                 return found
             query = "?" + urllib.parse.urlsplit(following).query
@@ -55,8 +50,8 @@ class Account:
             self._empty_project(leftover.path)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            status, _ = self._ask("DELETE", leftover.path)
-            gone = status == 404 or (status < 300 and self._ask("GET", leftover.path)[0] == 404)
+            status = self._ask("DELETE", leftover.path, accepted=BUSY).status
+            gone = status == 404 or (status < 300 and self._ask("GET", leftover.path).status == 404)
             if gone:
                 return
             if time.monotonic() >= deadline:
@@ -69,28 +64,16 @@ class Account:
         if held:
             self._ask("POST", "/v2/projects/default/resources", {"resources": held})
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Status and answer; what is busy or failed inside the API is asked again, for GET only."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            request = urllib.request.Request(  # noqa: S310 - the scheme is the endpoint's
-                self._endpoint + path,
-                data=None if body is None else json.dumps(body).encode(),
-                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-                method=method,
-            )
-            try:
-                with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                    return answer.status, json.loads(answer.read() or b"{}")
-            except urllib.error.HTTPError as error:
-                status, reason = error.code, error.read().decode(errors="replace")[:500]
-                if status == 404:
-                    return status, {}
-                if method == "DELETE" and (status in BUSY or status >= 500):
-                    return status, {}
-                again = status == 429 or status >= 500
-            except OSError as error:
-                again, reason = True, str(error)
-            if not again or time.monotonic() >= deadline:
-                raise AccountError(f"{method} {self._endpoint}{path}: {reason}") from None
-            time.sleep(RETRY_SECONDS)
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, accepted: tuple[int, ...] = ()
+    ) -> Answer:
+        """The answer; what is busy or failed inside the API is asked again. AccountError for other refusals."""
+        later = tuple(status for status in LATER if status not in accepted)
+        try:
+            answer = self._client.ask_patiently(method, path, body, seconds=PATIENCE_SECONDS, later=later)
+        except NoAnswer as silence:
+            raise AccountError(str(silence)) from None
+        if answer.status >= 300 and answer.status not in (404, *accepted):
+            whose = f"; the token is from {self._source}" if answer.status in (401, 403) else ""
+            raise AccountError(f"{method} {path} answered {answer.status}{answer.reason}{whose}")
+        return answer

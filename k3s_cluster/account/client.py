@@ -1,14 +1,15 @@
-"""Questions to DigitalOcean's API v2: GET only, so that nothing here can change an account.
+"""The one client of DigitalOcean's API v2: docs.digitalocean.com/reference/api.
 
-docs.digitalocean.com/reference/api
+Everything that this project asks or changes itself goes through it; Pulumi's plugin has a client of its own.
 """
 
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -19,6 +20,11 @@ ANSWER_SECONDS = 5.0
 PAGE_SIZE = 200
 #: Pages of one list that are read at most: 4,000 droplets.
 MOST_PAGES = 20
+#: Cloudflare, which is in front of the API, is known to refuse the default names of libraries (403 to Python-urllib).
+USER_AGENT = "k3s-digitalocean/0.1.0"
+#: Answers that mean: not now.
+LATER = (429, 500, 502, 503, 504)
+RETRY_SECONDS = 2.0
 #: How the control panel tells about a token, as `doctl auth init` asks it (github.com/digitalocean/doctl, do/oauth.go).
 TOKEN_INFO = "/v1/oauth/token/info"  # noqa: S105 - a path
 
@@ -55,12 +61,30 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Any answer at all: the HTTP status, and what was said, which is empty where it was no JSON object."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """What the API says of a refusal, to stand behind a path; empty where it says nothing."""
+        message = str(self.body.get("message") or "")
+        return f" ({message[:500]})" if message else ""
+
+
 class Client:
     """One account. Safe to use from several threads. No message ever holds the token."""
 
     def __init__(self, credentials: Credentials, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._endpoint = credentials.endpoint.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {credentials.token}", "Accept": "application/json"}
+        self._headers = {
+            "Authorization": f"Bearer {credentials.token}",
+            "Accept": "application/json",
+            "User-Agent": USER_AGENT,
+        }
         self._seconds = answer_seconds
         # The default opener, which heeds the proxies that the environment names.
         self._open = urllib.request.build_opener(_NoRedirect).open
@@ -84,25 +108,71 @@ class Client:
         scopes = self._get(control_panel(self._endpoint) + TOKEN_INFO, TOKEN_INFO).get("scopes")
         return tuple(str(scope) for scope in scopes) if isinstance(scopes, list) else ()
 
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        """The answer, whatever its status. Raises NoAnswer where there is none."""
+        return self._ask(method, self._endpoint + path, path, body)
+
+    def ask_patiently(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        seconds: float,
+        later: Collection[int] = LATER,
+    ) -> Answer:
+        """The same, asked again for `seconds` while there is no answer or its status is one of `later`.
+
+        At the end it returns the last answer; raises NoAnswer where the last one was none.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                answer = self.ask(method, path, body)
+                if answer.status not in later or time.monotonic() >= deadline:
+                    return answer
+            except NoAnswer:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
+
     def _get(self, url: str, path: str) -> dict[str, Any]:
-        try:
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise NoAnswer(f"`{self._endpoint}` is no web address")
-            request = urllib.request.Request(url, headers=self._headers)  # noqa: S310 - the scheme was looked at
-            with self._open(request, timeout=self._seconds) as response:
-                answer = json.load(response)
-        except urllib.error.HTTPError as error:
+        answer = self._ask("GET", url, path, None)
+        if answer.status >= 300:
             refusals = {401: TokenRefused, 403: NotAllowed, 404: NotFound}
-            raise refusals.get(error.code, NoAnswer)(f"GET {path} answered {error.code}") from None
+            raise refusals.get(answer.status, NoAnswer)(f"GET {path} answered {answer.status}")
+        return answer.body
+
+    def _ask(self, method: str, url: str, path: str, body: Mapping[str, object] | None) -> Answer:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise NoAnswer(f"`{self._endpoint}` is no web address")
+        data = None if body is None else json.dumps(body).encode()
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - the scheme was looked at
+        try:
+            with self._open(request, timeout=self._seconds) as response:
+                answer = json.loads(response.read() or b"{}")
+                status = int(response.status)
+        except urllib.error.HTTPError as refusal:
+            return Answer(refusal.code, _told(refusal))
         except (OSError, ValueError) as error:
             # A URLError says why in `reason`; neither it nor any other holds a header.
             reason = getattr(error, "reason", None) or type(error).__name__
             if isinstance(error, TimeoutError) or isinstance(reason, TimeoutError):
                 reason = f"timed out after {self._seconds:g} s"
-            raise NoAnswer(f"GET {path}: {reason}") from None
+            raise NoAnswer(f"{method} {path}: {reason}") from None
         if not isinstance(answer, dict):
-            raise NoAnswer(f"GET {path} answered something else than JSON's object")
-        return answer
+            raise NoAnswer(f"{method} {path} answered something else than JSON's object")
+        return Answer(status, answer)
+
+
+def _told(refusal: urllib.error.HTTPError) -> dict[str, Any]:
+    """What a refusal says of itself."""
+    try:
+        told = json.loads(refusal.read() or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def control_panel(endpoint: str) -> str:

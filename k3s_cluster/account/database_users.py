@@ -5,20 +5,16 @@ docs.digitalocean.com/reference/api, "List all Database Users" and "Remove a Dat
 
 from __future__ import annotations
 
-import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from k3s_cluster.account.client import Client, Credentials, NoAnswer, NotAllowed, NotFound, TokenRefused
+from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer
 
 #: The database itself is changed before the answer comes.
 DELETE_SECONDS = 60
-#: Answers that mean: not now (412 while the cluster is being changed).
-_LATER = (412, 429, 500, 502, 503, 504)
+#: Not now, as well: "the cluster is being changed".
+_LATER = (412, *LATER)
 _PATIENCE_SECONDS = 120
-_RETRY_SECONDS = 3
 
 
 class UsersError(Exception):
@@ -38,41 +34,25 @@ class DatabaseUsers:
     """Those of the database cluster `database_id`."""
 
     def __init__(self, credentials: Credentials, database_id: str) -> None:
-        self._credentials = credentials
+        self._source = credentials.source
+        self._client = Client(credentials, DELETE_SECONDS)
         self._path = f"/v2/databases/{quote(database_id, safe='')}/users"
 
     def all(self) -> list[User]:
         """Every user there is. UsersError if they are not told."""
-        client, deadline = Client(self._credentials, DELETE_SECONDS), time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                users = client.get(self._path).get("users") or ()
-                return [User(each["name"], each.get("role") == "primary", each.get("password") or "") for each in users]
-            except NoAnswer as error:
-                if time.monotonic() >= deadline:
-                    raise UsersError(str(error)) from None
-            except (TokenRefused, NotAllowed, NotFound) as error:
-                raise UsersError(f"{error}; the token is from {self._credentials.source}") from None
-            time.sleep(_RETRY_SECONDS)
+        users = self._ask("GET", self._path).body.get("users") or ()
+        return [User(each["name"], each.get("role") == "primary", each.get("password") or "") for each in users]
 
     def delete(self, name: str) -> None:
         """Delete one; one that is gone is no error. UsersError if it cannot be."""
-        url = f"{self._credentials.endpoint.rstrip('/')}{self._path}/{quote(name, safe='')}"
-        if not url.startswith(("http://", "https://")):
-            raise UsersError(f"`{self._credentials.endpoint}` is no web address")
-        headers = {"Authorization": f"Bearer {self._credentials.token}"}
-        request = urllib.request.Request(url, headers=headers, method="DELETE")  # noqa: S310 - looked at above
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=DELETE_SECONDS):  # noqa: S310
-                    return
-            except urllib.error.HTTPError as error:
-                if error.code == 404:
-                    return
-                reason, later = f"DELETE {self._path}/{name} answered {error.code}", error.code in _LATER
-            except OSError as error:
-                reason, later = f"DELETE {self._path}/{name}: {getattr(error, 'reason', error)}", True
-            if not later or time.monotonic() >= deadline:
-                raise UsersError(reason)
-            time.sleep(_RETRY_SECONDS)
+        self._ask("DELETE", f"{self._path}/{quote(name, safe='')}", gone=404)
+
+    def _ask(self, method: str, path: str, gone: int | None = None) -> Answer:
+        try:
+            answer = self._client.ask_patiently(method, path, seconds=_PATIENCE_SECONDS, later=_LATER)
+        except NoAnswer as silence:
+            raise UsersError(str(silence)) from None
+        if answer.status >= 300 and answer.status != gone:
+            whose = f"; the token is from {self._source}" if answer.status in (401, 403) else ""
+            raise UsersError(f"{method} {path} answered {answer.status}{answer.reason}{whose}")
+        return answer

@@ -143,6 +143,8 @@ def _before() -> Response | None:
         if not cloud.store.knows_control_key(request.headers.get(control.KEY_HEADER, "")):
             return error_response(ApiError(401, "unauthorized", f"{control.KEY_HEADER} is missing or wrong."))
         return None
+    if refused := refused_agent(request.headers.get("User-Agent", "")):
+        return error_response(forbidden(refused))
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     well_formed = scheme.lower() == "bearer" and token.startswith("dop_v1_")
     g.scopes = cloud.store.token_scopes(token) if well_formed else ()
@@ -155,6 +157,17 @@ def _before() -> Response | None:
         return error_response(forbidden("You do not have access for the attempted action."))
     g.fault = cloud.faults.strike(request.method, request.path)
     return _strike(g.fault) if g.fault is not None and g.fault.when == "before" else None
+
+
+#: What libraries call themselves by default. Cloudflare is in front of the API and turns such names away (its error
+#: 1010); `Python-urllib` was seen to be refused by DigitalOcean (github.com/NethServer/ns8-core/pull/522), the others
+#: are this cloud's caution.
+LIBRARIES = ("python-urllib", "python-requests", "go-http-client", "java/", "libwww-perl")
+
+
+def refused_agent(agent: str) -> str | None:
+    """Why a caller that calls itself so is not let in; None for one that may."""
+    return f"error code: 1010 ({agent} is refused)" if agent.lower().startswith(LIBRARIES) else None
 
 
 def _after(response: Response) -> Response:

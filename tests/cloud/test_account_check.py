@@ -12,7 +12,7 @@ import pytest
 
 from k3s_cluster.account import client
 from k3s_cluster.account.check import PreflightError, check_account
-from k3s_cluster.account.client import Client, Credentials, NoAnswer, control_panel
+from k3s_cluster.account.client import Client, Credentials, NoAnswer, NotAllowed, control_panel
 from k3s_cluster.account.facts import ask
 from k3s_cluster.settings import ClusterSettings, parse_settings
 from local_cloud.catalogue.sizes import SIZES
@@ -148,20 +148,35 @@ def test_lists_are_read_to_their_last_page(cloud: CloudServer, monkeypatch: pyte
 def test_a_redirect_does_not_carry_the_token_elsewhere(cloud: CloudServer) -> None:
     class Redirecting(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(302)
             self.send_header("Location", f"{cloud.url}/v2/account")
             self.end_headers()
+
+        do_DELETE = do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Redirecting) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        elsewhere = Credentials(f"http://127.0.0.1:{server.server_port}", TOKEN, "x")
+        elsewhere = Client(Credentials(f"http://127.0.0.1:{server.server_port}", TOKEN, "x"))
         with pytest.raises(NoAnswer, match="answered 302"):
-            Client(elsewhere).get("/v2/account")
+            elsewhere.get("/v2/account")
+        assert [elsewhere.ask(method, "/v2/account", {}).status for method in ("POST", "DELETE")] == [302, 302]
         server.shutdown()
     assert cloud.exchanges() == []
+
+
+@pytest.mark.parametrize("agent", ["Python-urllib/3.11", "python-requests/2.32.5"])
+def test_the_client_says_who_it_is_and_a_library_is_turned_away(
+    cloud: CloudServer, monkeypatch: pytest.MonkeyPatch, agent: str
+) -> None:
+    """Python-urllib is refused by DigitalOcean's Cloudflare: github.com/NethServer/ns8-core/pull/522."""
+    assert Client(credentials(cloud)).get("/v2/account")["account"]
+    monkeypatch.setattr(client, "USER_AGENT", agent)
+    with pytest.raises(NotAllowed):
+        Client(credentials(cloud)).get("/v2/account")
 
 
 @pytest.mark.parametrize(

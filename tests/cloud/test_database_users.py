@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from k3s_cluster.account import database_users
+from k3s_cluster.account import client
 from k3s_cluster.account.client import Client, Credentials
 from k3s_cluster.account.database_users import DatabaseUsers, UsersError
 from k3s_cluster.account.facts import ask
@@ -23,7 +23,7 @@ REQUEST = {"engine": "pg", "version": "17", "size": "db-s-1vcpu-1gb", "region": 
 
 @pytest.fixture
 def cloud(tmp_path: Path, checker: Conformance | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudServer]:
-    monkeypatch.setattr(database_users, "_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(client, "RETRY_SECONDS", 0.05)
     cloud = CloudServer(tmp_path)
     yield cloud
     exchanges = cloud.exchanges()
@@ -62,7 +62,7 @@ def test_what_the_api_refuses_is_one_line_without_the_token(cloud: CloudServer, 
     with pytest.raises(UsersError, match="answered 403"):
         users(cloud, database).delete("doadmin")
     stranger = "dop_v1_" + "8" * 64
-    with pytest.raises(UsersError, match="401; the token is from DIGITALOCEAN_TOKEN") as refused:
+    with pytest.raises(UsersError, match=r"401 .*; the token is from DIGITALOCEAN_TOKEN") as refused:
         users(cloud, database, stranger).all()
     assert stranger not in str(refused.value)
     with pytest.raises(UsersError, match="answered 404"):
@@ -72,10 +72,10 @@ def test_what_the_api_refuses_is_one_line_without_the_token(cloud: CloudServer, 
 def test_the_preflight_asks_for_the_backups_of_the_database_that_is_named(cloud: CloudServer, database: Any) -> None:
     given = config(datastoreRestoreFrom="old", datastoreRestoreToken="token")
     settings = parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
-    client = Client(Credentials(cloud.url, TOKEN, "DIGITALOCEAN_TOKEN"))
-    assert ask(client, settings).database_backups == ()
+    asking = Client(Credentials(cloud.url, TOKEN, "DIGITALOCEAN_TOKEN"))
+    assert ask(asking, settings).database_backups == ()
     made = cloud.control("POST", "/_local/backups", {"database": "old"})["backup"]["created_at"]
-    account = ask(client, settings)
+    account = ask(asking, settings)
     assert account.database_backups == (datetime.fromisoformat(made).astimezone(UTC),)
     assert account.databases is not None
     assert account.databases[0].users == ("doadmin", "old_default_user")

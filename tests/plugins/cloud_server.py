@@ -66,7 +66,11 @@ class CloudServer:
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **(headers or {KEY_HEADER: CONTROL_KEY})},
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": "control-panel",
+                **(headers or {KEY_HEADER: CONTROL_KEY}),
+            },
         )
         with urllib.request.urlopen(request, timeout=20) as response:
             text = response.read()
