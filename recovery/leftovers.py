@@ -81,6 +81,9 @@ KINDS = (
     ),
     Kind("digitalocean:index/vpc:Vpc", "VPC", "/v2/vpcs", "vpcs", 3),
 )
+#: What the program deletes over the API, and the resources that do.
+_DELETED_BY_US = ("digitalocean:index/vpc:Vpc", "digitalocean:index/project:Project")
+_DELETIONS = ("pulumi-python:dynamic/cloud:VpcDeletion", "pulumi-python:dynamic/cloud:ProjectDeletion")
 _KINDS = {kind.token: kind for kind in KINDS}
 
 
@@ -187,13 +190,25 @@ def being_deleted(state: Mapping[str, Any]) -> list[str]:
     """The URNs of the cloud's resources whose deletion was under way: each is still there, or gone already.
 
     Random values and what is done over SSH are not looked at: to delete them again is never an error.
+    A VPC or project whose deletion (k3s_cluster/cloud/deletion.py) is under way, or is in the state no longer, is one.
     """
     resources = [
         operation["resource"]
         for operation in state["deployment"].get("pending_operations") or []
         if operation["type"] == "deleting"
     ]
-    return sorted({each["urn"] for each in resources if each["type"].startswith("digitalocean:")})
+    found = {each["urn"] for each in resources if each["type"].startswith("digitalocean:")}
+    types = {each["urn"]: each["type"] for each in _resources(state)}
+
+    def ends(deletion: Mapping[str, Any]) -> list[str]:
+        return [urn for urn in deletion.get("dependencies") or [] if types.get(urn) in _DELETED_BY_US]
+
+    for each in resources:
+        if each["type"] in _DELETIONS:
+            found |= {each["urn"], *ends(each)}
+    cared_for = {urn for each in _resources(state) if each["type"] in _DELETIONS for urn in ends(each)}
+    found |= {urn for urn, kind in types.items() if kind in _DELETED_BY_US and urn not in cared_for}
+    return sorted(found)
 
 
 def still_known(state: Mapping[str, Any], urns: Iterable[str]) -> list[str]:

@@ -42,6 +42,8 @@ def check_account(settings: ClusterSettings, credentials: Credentials | None) ->
         ) from None
     for note in account.notes:
         pulumi.log.info(f"Preflight: one thing was not looked at ({note}).")
+    for line in preflight.advice(settings, account):
+        pulumi.log.warn(line)
     problems = [*preflight.problems(settings, account), *_over_budget(settings, account)]
     if problems:
         raise PreflightError(problems)

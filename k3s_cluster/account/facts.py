@@ -53,6 +53,7 @@ class Vpc:
     name: str
     region: str
     ip_range: IPv4Network
+    default: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _image(item: dict[str, Any]) -> Image:
 
 
 def _vpc(item: dict[str, Any]) -> Vpc:
-    return Vpc(item["id"], item["name"], item["region"], IPv4Network(item["ip_range"]))
+    return Vpc(item["id"], item["name"], item["region"], IPv4Network(item["ip_range"]), bool(item.get("default")))
 
 
 def _droplet(item: dict[str, Any]) -> Droplet:

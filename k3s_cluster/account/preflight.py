@@ -81,6 +81,30 @@ def problems(settings: ClusterSettings, account: Account) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def advice(settings: ClusterSettings, account: Account) -> list[str]:
+    """What does not stand against the plan, and is better known before it is carried out.
+
+    A region's first VPC becomes its default one, which nobody can delete (github.com/digitalocean/godo/issues/337).
+    """
+    if settings.vpc_id or account.vpcs is None:
+        return []
+    own = f"{settings.name_prefix}-vpc-01"
+    here = [vpc for vpc in account.vpcs if vpc.region == settings.region]
+    if not here:
+        return [
+            f"vpcCidr: {settings.region} has no VPC yet, and the first one becomes the region's default, which "
+            f"DigitalOcean does not delete: `pulumi destroy` will leave `{own}`, which costs nothing. Make another VPC "
+            f"in {settings.region} first if that is not wanted."
+        ]
+    left = next((vpc for vpc in here if vpc.name == own and vpc.default), None)
+    if left and not own_droplets(settings, account):
+        return [
+            f"vpcId: the VPC `{own}` is the default one of {settings.region}. If an earlier `pulumi destroy` left it "
+            f"there, its name is taken: `pulumi config set vpcId {left.id}` makes the cluster in it."
+        ]
+    return []
+
+
 def needed_scopes(settings: ClusterSettings) -> tuple[str, ...]:
     """The rights to make things that a plan needs (docs.digitalocean.com/reference/api/scopes)."""
     kinds = ["droplet", "firewall", "ssh_key", "tag"]

@@ -33,7 +33,6 @@ class Datastore(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DatastoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("k3s:cloud:Datastore", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         cluster = digitalocean.DatabaseCluster(
             f"{name}-cluster",
             name=args.settings.cluster_name(args.name_prefix),
@@ -47,10 +46,12 @@ class Datastore(pulumi.ComponentResource):
             # It counts at creation; whatever a provider makes of another one, a living database is not the place.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["backup_restore"]),
         )
+        # What is in it goes with it.
+        inside = pulumi.ResourceOptions(parent=self, deleted_with=cluster)
         database = pulumi.Output.from_input(DATABASE)
         if args.settings.restore is None:
             database = digitalocean.DatabaseDb(
-                f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=child
+                f"{name}-database", cluster_id=cluster.id, name=DATABASE, opts=inside
             ).name
         version = args.settings.password_version
         user = digitalocean.DatabaseUser(
@@ -59,13 +60,13 @@ class Datastore(pulumi.ComponentResource):
             cluster_id=cluster.id,
             name=args.settings.user_name(args.name_prefix),
             # Owns nothing, and a new password is a new user: where the database is protected, this one may still go.
-            opts=pulumi.ResourceOptions(parent=self, protect=False),
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=cluster, protect=False),
         )
         self.firewall = digitalocean.DatabaseFirewall(
             f"{name}-firewall",
             cluster_id=cluster.id,
             rules=[digitalocean.DatabaseFirewallRuleArgs(type="tag", value=args.server_tag)],
-            opts=child,
+            opts=inside,
         )
         authority = digitalocean.get_database_ca_output(
             cluster_id=cluster.id, opts=pulumi.InvokeOutputOptions(parent=self)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from k3s_cluster.cloud.deletion import VpcDeletion
+
 
 @dataclass(frozen=True)
 class NetworkArgs:
@@ -38,9 +40,10 @@ class Network(pulumi.ComponentResource):
                 name=f"{args.name_prefix}-vpc-01",
                 region=args.region,
                 ip_range=args.vpc_cidr,
-                opts=child,
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
             )
-            self.vpc_id, self.vpc_range = vpc.id, pulumi.Output.from_input(args.vpc_cidr)
+            deletion = VpcDeletion(f"{name}-vpc-deletion", vpc.id, child)
+            self.vpc_id, self.vpc_range = deletion.target, pulumi.Output.from_input(args.vpc_cidr)
         self.tags = {tag: digitalocean.Tag(tag, name=tag, opts=child) for tag in args.tags}
         self.register_outputs({"vpc_id": self.vpc_id})
 

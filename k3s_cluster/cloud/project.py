@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from k3s_cluster.cloud.deletion import ProjectDeletion
+
 
 @dataclass(frozen=True)
 class ProjectArgs:
@@ -30,19 +32,20 @@ class Project(pulumi.ComponentResource):
             invoke = pulumi.InvokeOutputOptions(parent=self)
             project_id = digitalocean.get_project_output(name=args.existing, opts=invoke).id
         else:
-            project_id = digitalocean.Project(
+            project = digitalocean.Project(
                 f"{name}-project",
                 name=f"{args.name_prefix}-cluster",
                 description="A K3s cluster, kept by Pulumi",
                 purpose="Service or API",
                 environment=args.environment,
-                opts=child,
-            ).id
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            )
+            project_id = ProjectDeletion(f"{name}-project-deletion", project.id, child).target
         digitalocean.ProjectResources(
             f"{name}-project-resources",
             project=project_id,
             resources=list(args.resource_urns),
-            # Its end moves the resources to the default project: it must come before they join another one.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            # Its end would move the resources to the default project, where they are about to go themselves.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         self.register_outputs({"id": project_id})

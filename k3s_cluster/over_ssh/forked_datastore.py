@@ -7,7 +7,6 @@ with its server token, its machines among them, and its user, whose password mus
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, targ
 from k3s_cluster.over_ssh.datastore_grants import OWNER, DatastoreGrantsArgs, administrator_of, grant
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, answer_of
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
-from k3s_cluster.stack_config import credentials
+from k3s_cluster.stack_config import configured_credentials
 
 _SECRETS = ["private_key", "endpoint", "password", "administrator_password", "server_token"]
 
@@ -51,9 +50,7 @@ class ForkedDatastoreProvider(ResourceProvider):
     _credentials: Credentials | None = None
 
     def configure(self, req: ConfigureRequest) -> None:
-        keys = ("digitalocean:apiEndpoint", "digitalocean:token")
-        config = {key: value for key in keys if (value := req.config.get(key))}
-        self._credentials = credentials(config, os.environ)
+        self._credentials = configured_credentials(req)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         progress = progress_of(props["urn"])

@@ -45,12 +45,12 @@ def _engine() -> Any | None:
     return engine_pb2_grpc.EngineStub(grpc.insecure_channel(sys.argv[-1]))
 
 
-def own_urn(name: str, kind: str, parent: pulumi.Resource | None) -> pulumi.Output[str]:
+def own_urn(name: str, kind: str, parent: pulumi.Resource | None, module: str = "over_ssh") -> pulumi.Output[str]:
     """The URN that a dynamic resource will have, for handing to its provider as a property.
 
     It must not depend on the parent as `create_urn`'s result does: the parent waits for its children.
     """
-    urn = pulumi.create_urn(name, f"pulumi-python:dynamic/over_ssh:{kind}", parent)
+    urn = pulumi.create_urn(name, f"pulumi-python:dynamic/{module}:{kind}", parent)
 
     async def known() -> str:
         return str(await urn.future())

@@ -14,6 +14,7 @@ from local_cloud.api.body import Body
 from local_cloud.api.cloud import the_cloud
 from local_cloud.api.durations import Durations
 from local_cloud.api.faults import Fault
+from local_cloud.catalogue.regions import REGIONS
 
 routes = Blueprint("control", __name__, url_prefix="/_local")
 
@@ -28,7 +29,7 @@ def show_state() -> Response:
         names = {
             "ssh_keys": [each.name for each in store.ssh_keys],
             "tags": [each.name for each in store.tags],
-            "vpcs": [each.name for each in store.vpcs],
+            "vpcs": [each.name for each in store.vpcs if not each.is_generated],
             "droplets": [each.name for each in store.droplets],
             "firewalls": [each.name for each in store.firewalls],
             "load_balancers": [each.name for each in store.load_balancers],
@@ -73,6 +74,15 @@ def set_token() -> Response:
     if not token.startswith("dop_v1_") or any(scope not in ("read", "write") for scope in scopes):
         raise ApiError(422, "unprocessable_entity", "token must begin with dop_v1_, scopes may hold read and write")
     the_cloud().store.add_token(token, tuple(scopes))
+    return no_content()
+
+
+@routes.put("/unused-regions/<region>")
+def leave_region_unused(region: str) -> Response:
+    """Let `region` be one in which the account never had anything: the next VPC there becomes its default one."""
+    if region not in REGIONS:
+        raise ApiError(422, "unprocessable_entity", f"region {region!r} does not exist")
+    the_cloud().store.leave_region_unused(region)
     return no_content()
 
 

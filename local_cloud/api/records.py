@@ -32,6 +32,11 @@ class Vpc:
     default: bool
     created_at: str
 
+    @property
+    def is_generated(self) -> bool:
+        """Made by DigitalOcean itself."""
+        return self.default and self.name == f"default-{self.region}"
+
 
 @dataclass
 class Droplet:
@@ -208,7 +213,10 @@ class Database:
 
 @dataclass
 class Project:
-    """`resources` maps the URNs of what belongs to it to the time they were assigned."""
+    """`resources` maps the URNs of what belongs to it to the time they were assigned.
+
+    Until `busy_until`, in seconds since the epoch, something that was moved elsewhere is still on its way.
+    """
 
     id: str
     name: str
@@ -219,6 +227,7 @@ class Project:
     created_at: str
     updated_at: str
     resources: dict[str, str] = field(default_factory=dict)
+    busy_until: float = 0.0
 
 
 @dataclass

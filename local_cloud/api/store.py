@@ -25,6 +25,9 @@ from local_cloud.api import records
 #: Where numbers start, so that they look like DigitalOcean's and no two kinds share one.
 FIRST_NUMBER = {"droplet": 510_000_001, "action": 2_410_000_001, "ssh_key": 48_000_001, "domain_record": 1_770_000_001}
 
+#: The account is no new one. Everywhere else, the first VPC becomes the region's default one.
+USED_REGIONS = ("fra1", "nyc3")
+
 
 class Keyed(Protocol):
     id: Any
@@ -145,6 +148,18 @@ class Store:
         """Let API calls with this token (`dop_v1_...`) in, to do what `scopes` say. Only its digest is kept."""
         with self.held():
             self._set(f"token_{_digest(token)}", " ".join(scopes))
+
+    def used_regions(self) -> tuple[str, ...]:
+        """Regions in which the account had something before this cloud began: each has a default VPC."""
+        told = self._setting("used_regions")
+        return USED_REGIONS if told is None else tuple(told.split())
+
+    def leave_region_unused(self, region: str) -> None:
+        with self.held():
+            self._set("used_regions", " ".join(one for one in self.used_regions() if one != region))
+            for vpc in self.vpcs:
+                if vpc.region == region and vpc.is_generated:
+                    self.vpcs.delete(vpc.id)
 
     def token_scopes(self, token: str) -> tuple[str, ...]:
         """What the token may do; nothing if it is not known."""

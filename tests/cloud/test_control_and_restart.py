@@ -30,7 +30,7 @@ def test_state_names_what_there_is(api: Api) -> None:
     api.droplet(tags=["t"])
     state = api.control("GET", "/state")
     assert state["droplets"] == {"count": 1, "names": ["node-1"]}
-    assert (state["tags"]["names"], state["vpcs"]["names"], state["projects"]["count"]) == (["t"], ["default-fra1"], 0)
+    assert (state["tags"]["names"], state["vpcs"]["names"], state["projects"]["count"]) == (["t"], [], 0)
 
 
 def test_a_fault_strikes_as_often_as_it_was_told(api: Api) -> None:

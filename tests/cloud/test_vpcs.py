@@ -27,7 +27,21 @@ from tests.cloud.api_client import Api, RecordingRoom
 def test_a_wrong_vpc_is_refused(api: Api, change: dict[str, str], message: str) -> None:
     body = {"name": "vpc", "region": "fra1", "ip_range": "10.10.10.0/24", **change}
     assert message in api.refused(422, "POST", "/v2/vpcs", body)
-    assert api.ok("GET", "/v2/vpcs")["vpcs"] == []
+    assert made(api) == []
+
+
+def made(api: Api) -> list[str]:
+    """The VPCs that the account has besides the default ones of the regions that it has used."""
+    return [vpc["name"] for vpc in api.ok("GET", "/v2/vpcs")["vpcs"] if not vpc["name"].startswith("default-")]
+
+
+def test_the_first_vpc_of_a_region_is_its_default_and_stays(api: Api) -> None:
+    """github.com/digitalocean/godo/issues/337"""
+    first, second = (api.vpc(name=name, region="tor1", ip_range=None) for name in ("first", "second"))
+    assert [first["default"], second["default"]] == [True, False]
+    assert "default" in api.refused(403, "DELETE", f"/v2/vpcs/{first['id']}")
+    api.ok("DELETE", f"/v2/vpcs/{second['id']}")
+    assert api.vpc()["default"] is False
 
 
 def test_names_and_ranges_are_used_once(api: Api) -> None:
@@ -52,7 +66,7 @@ def test_a_vpc_with_members_stays(api: Api, room: RecordingRoom) -> None:
     assert "members" in api.refused(409, "DELETE", f"/v2/vpcs/{vpc['id']}")
     api.ok("DELETE", f"/v2/droplets/{droplet['id']}")
     api.ok("DELETE", f"/v2/vpcs/{vpc['id']}")
-    assert room.rules.vpcs == ()
+    assert IPv4Network(vpc["ip_range"]) not in room.rules.vpcs
     api.vpc()
 
 

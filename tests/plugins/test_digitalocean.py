@@ -362,9 +362,14 @@ def test_members_of_a_project_come_and_go(digitalocean: Plugin, cloud: CloudServ
     assert changed["resources"] == [second]
     members = cloud.call("GET", f"/v2/projects/{project}/resources")["resources"]
     assert [member["urn"] for member in members] == [second]
-    # A refresh may have put members into the project's own state that are gone when the project goes.
+    # A refresh may have put members into the project's own state that are gone when the project goes: then the official
+    # plugin is refused (resourceDigitalOceanProjectDelete in digitalocean/project/resource_project.go).
     _, project_state, _ = digitalocean.read("Project", project, project_state)
     digitalocean.delete("Droplet", second_id, second_state)
+    for gone in (("Project", project, project_state), ("ProjectResources", id_, changed)):
+        with pytest.raises(grpc.RpcError, match="404"):
+            digitalocean.delete(*gone)
+    _, project_state, _ = digitalocean.read("Project", project, project_state)
     digitalocean.delete("Project", project, project_state)
     assert "k3s-cluster" not in cloud.state().get("projects", [])
 

@@ -126,8 +126,8 @@ def test_a_stack_comes_up_changes_and_goes(everything: Engine, cloud: CloudServe
     everything.ok("destroy", "--yes", "--skip-preview")
     left = cloud.state()
     assert {kind: names for kind, names in left.items() if kind not in ("vpcs", "tags")} == {}
-    # What DigitalOcean keeps too: the region's default VPC, and tags that only a resource's list of tags made.
-    assert left == {"vpcs": ["default-fra1"], "tags": ["extra"]}
+    # What DigitalOcean keeps too: tags that only a resource's list of tags made.
+    assert left == {"tags": ["extra"]}
 
 
 def test_a_failed_creation_is_taken_up_again(everything: Engine, cloud: CloudServer) -> None:

@@ -61,6 +61,10 @@ def test_a_machine_that_was_busy_when_its_speed_was_measured_is_asked_again(
             raise pyrage.DecryptError(
                 "Excessive work parameter for passphrase.\nDecryption would take around 40 seconds."
             )
+        # A machine that runs tests may really be busy.
+        for _ in range(20):
+            with contextlib.suppress(pyrage.DecryptError):
+                return decrypt(file, word)
         return decrypt(file, word)
 
     monkeypatch.setattr(pyrage.passphrase, "decrypt", measuring)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from k3s_cluster.account.facts import Account, Database, DatabaseOffer, Vpc
-from k3s_cluster.account.preflight import needed_scopes, problems
+from k3s_cluster.account.preflight import advice, needed_scopes, problems
 from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
 from tests.unit.accounts import ACCOUNT, FINGERPRINT, HERE, LAYOUTS, with_cluster
 from tests.unit.stack_files import CHECKOUT, config
@@ -263,6 +263,24 @@ def test_a_later_run_finds_its_own_vpc_and_droplets_in_place() -> None:
     account = with_cluster(replace(ACCOUNT, droplet_limit=4))
     own = Vpc("own", "k3s-vpc-01", "fra1", IPv4Network("10.10.10.0/24"))
     assert problems(settings(), replace(account, vpcs=(own,))) == []
+
+
+def test_the_first_vpc_of_a_region_is_said_to_stay() -> None:
+    elsewhere = replace(ACCOUNT, vpcs=(Vpc("1", "one", "ams3", IPv4Network("10.20.0.0/20")),))
+    (said,) = advice(settings(), elsewhere)
+    assert "fra1 has no VPC yet" in said
+    assert "`pulumi destroy` will leave `k3s-vpc-01`" in said
+    assert advice(settings(vpcId="5b0b6f26-5b0a-4b0e-9b0a-5b0b6f265b0a"), elsewhere) == []
+    assert advice(settings(), ACCOUNT) == []
+    assert advice(settings(), replace(ACCOUNT, vpcs=None)) == []
+
+
+def test_a_default_vpc_that_an_earlier_stack_left_is_pointed_at() -> None:
+    default = Vpc("left-1", "k3s-vpc-01", "fra1", IPv4Network("10.10.10.0/24"), default=True)
+    (said,) = advice(settings(), replace(ACCOUNT, vpcs=(default,)))
+    assert "`pulumi config set vpcId left-1`" in said
+    assert advice(settings(), replace(with_cluster(ACCOUNT), vpcs=(default,))) == []
+    assert advice(settings(), replace(ACCOUNT, vpcs=(replace(default, default=False),))) == []
 
 
 def test_what_runs_may_be_of_a_size_or_image_that_is_no_longer_offered() -> None:

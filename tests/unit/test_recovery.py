@@ -128,6 +128,20 @@ def test_of_what_was_being_deleted_the_cloud_s_resources_are_asked_for() -> None
     assert being_deleted({"deployment": {}}) == []
 
 
+DELETION = "pulumi-python:dynamic/cloud:VpcDeletion"
+
+
+def test_a_vpc_whose_deletion_was_under_way_or_is_not_there_is_asked_for() -> None:
+    vpc = {"urn": "urn:pulumi:fra1::k3s::k3s:cloud:Network$digitalocean:index/vpc:Vpc::k3s-vpc", "type": VPC}
+    end = {"urn": f"urn:pulumi:fra1::k3s::{DELETION}::end", "type": DELETION, "dependencies": [vpc["urn"]]}
+    both = {"deployment": {"resources": [vpc, end]}}
+    assert being_deleted(both) == []
+    killed = {"deployment": {"resources": [vpc, end], "pending_operations": [{"type": "deleting", "resource": end}]}}
+    assert [name_of(urn) for urn in being_deleted(killed)] == ["k3s-vpc", "end"]
+    # Between the two: the deletion is done and forgotten, the VPC's resource is still to be forgotten.
+    assert being_deleted({"deployment": {"resources": [vpc]}}) == [vpc["urn"]]
+
+
 def test_an_empty_file_of_attributes_is_removed_and_everything_else_stays(tmp_path: Path) -> None:
     folder = tmp_path / ".pulumi" / "stacks" / "k3s-digitalocean"
     folder.mkdir(parents=True)

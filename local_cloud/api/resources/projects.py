@@ -5,6 +5,8 @@ Every droplet, load balancer and database belongs to one project: the default on
 
 from __future__ import annotations
 
+import time
+
 from flask import Blueprint, Response, request
 
 from local_cloud.api.answers import (
@@ -21,14 +23,19 @@ from local_cloud.api.answers import (
 )
 from local_cloud.api.body import Body
 from local_cloud.api.cloud import the_cloud
-from local_cloud.api.records import Database, Droplet, LoadBalancer, Project, Vpc, urn
+from local_cloud.api.records import Database, Droplet, LoadBalancer, Project, urn
 from local_cloud.api.store import Store, new_uuid, now
 
 routes = Blueprint("projects", __name__)
 
 ENVIRONMENTS = ("Development", "Staging", "Production")
 #: Where a resource of each kind of URN is found.
-PATHS = {"droplet": "droplets", "dbaas": "databases", "loadbalancer": "load_balancers", "vpc": "vpcs"}
+PATHS = {"droplet": "droplets", "dbaas": "databases", "loadbalancer": "load_balancers"}
+#: What the API answers to the URN of anything else, a VPC's as well (terraform-provider-digitalocean issue 1143).
+HOLDS = (
+    "resource types must be one of the following: AppPlatformApp Bucket Database Domain DomainRecord Droplet Firewall "
+    "FloatingIp Image Kubernetes LoadBalancer MarketplaceApp Saas Volume"
+)
 
 
 def default_project(store: Store) -> Project:
@@ -69,16 +76,20 @@ def join(store: Store, project: Project, name: str) -> bool:
     """Move what has this URN into `project`; says whether it was elsewhere before."""
     if name in project.resources:
         return False
-    leave(store, name)
+    leave(store, name, the_cloud().durations.project_move)
     project.resources[name] = now()
     store.projects.save(project)
     return True
 
 
-def leave(store: Store, name: str) -> None:
-    """What has this URN is gone, or about to join another project."""
+def leave(store: Store, name: str, after_seconds: float = 0.0) -> None:
+    """What has this URN is gone, or about to join another project. The project is empty only after that time.
+
+    The relocation "is asynchronous on DigitalOcean's side" (terraform-provider-digitalocean issue 1608).
+    """
     for project in store.projects:
         if project.resources.pop(name, None) is not None:
+            project.busy_until = max(project.busy_until, time.time() + after_seconds)
             store.projects.save(project)
 
 
@@ -163,7 +174,7 @@ def delete_project(project_id: str) -> Response:
     project = _known(project_id)
     if project.is_default:
         raise precondition_failed("cannot delete the default project")
-    if project.resources:
+    if project.resources or time.time() < project.busy_until:
         raise precondition_failed("cannot delete a project with resources")
     the_cloud().store.projects.delete(project.id)
     return no_content()
@@ -192,17 +203,15 @@ def assign_resources(project_id: str) -> Response:
 def _exists(store: Store, name: str) -> bool:
     parts = name.split(":", 2)
     if len(parts) != 3 or parts[0] != "do" or parts[1] not in PATHS:
-        raise ApiError(400, "bad_request", f"{name!r} is not the URN of a resource that a project can hold here")
+        raise ApiError(400, "bad_request", HOLDS)
     kind, identifier = parts[1], parts[2]
-    record: Droplet | Database | LoadBalancer | Vpc | None = None
+    record: Droplet | Database | LoadBalancer | None = None
     if kind == "droplet":
         record = store.droplets.get(int(identifier)) if identifier.isdigit() else None
     elif kind == "dbaas":
         record = store.databases.get(identifier)
-    elif kind == "loadbalancer":
-        record = store.load_balancers.get(identifier)
     else:
-        record = store.vpcs.get(identifier)
+        record = store.load_balancers.get(identifier)
     return record is not None
 
 

@@ -39,6 +39,11 @@ def default_vpc(store: Store, region: str) -> Vpc:
     return vpc
 
 
+def _ensure_defaults(store: Store) -> None:
+    for region in store.used_regions():
+        default_vpc(store, region)
+
+
 def vpc_for(store: Store, identifier: str, region: str) -> Vpc:
     """The VPC that something in `region` is made in; the region's default one if `identifier` is empty."""
     if not identifier:
@@ -71,6 +76,7 @@ def show_vpc(vpc: Vpc) -> Json:
 
 @routes.get("/v2/vpcs")
 def list_vpcs() -> Response:
+    _ensure_defaults(the_cloud().store)
     return page("vpcs", the_cloud().store.vpcs, show_vpc)
 
 
@@ -78,6 +84,7 @@ def list_vpcs() -> Response:
 def create_vpc() -> Response:
     cloud, body = the_cloud(), Body.of_request()
     store = cloud.store
+    _ensure_defaults(store)
     name = _name(store, body.required_text("name"), None)
     description = _description(body.text("description", ""))
     region = body.required_text("region")
@@ -88,9 +95,9 @@ def create_vpc() -> Response:
         problem = range_problem(ip_range, (IPv4Network(each.ip_range) for each in store.vpcs))
         if problem:
             raise unprocessable(problem)
-    # In a region where an account never had anything, DigitalOcean makes the first VPC the default one, which can not
-    # be deleted any more. Here every region counts as used before.
-    vpc = Vpc(new_uuid(), name, description, region, ip_range or _generated_range(store), False, now())
+    # The first VPC of a region becomes its default one, which stays: github.com/digitalocean/godo/issues/337
+    first = not any(other.region == region for other in store.vpcs)
+    vpc = Vpc(new_uuid(), name, description, region, ip_range or _generated_range(store), first, now())
     store.vpcs.save(vpc)
     finish_before_answering(cloud.work.settle())
     return answer({"vpc": show_vpc(vpc)}, 201)
@@ -135,9 +142,6 @@ def delete_vpc(vpc_id: str) -> Response:
     for address in store.released:
         if address.network == vpc.id:
             store.released.delete(address.id)
-    for project in store.projects:
-        if project.resources.pop(urn(vpc), None):
-            store.projects.save(project)
     finish_before_answering(cloud.work.settle())
     return no_content()
 

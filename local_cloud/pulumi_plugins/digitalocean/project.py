@@ -84,7 +84,8 @@ class Project(CloudResource):
             move(self.client, id_, old.get("resources") or [], new.get("resources") or [])
 
     def delete(self, call: Call, id_: str, state: State) -> None:
-        release(self.client, id_, state.get("resources") or [])
+        """As resourceDigitalOceanProjectDelete, digitalocean/project/resource_project.go: what the state has, moves."""
+        release(self.client, state.get("resources") or [])
 
         def gone() -> bool | None:
             try:
@@ -127,7 +128,7 @@ class ProjectResources(CloudResource):
 
     def delete(self, call: Call, id_: str, state: State) -> None:
         if self.client.find(f"/v2/projects/{id_}") is not None:
-            release(self.client, id_, state.get("resources") or [])
+            release(self.client, state.get("resources") or [])
 
 
 def project_outputs(project: State) -> State:
@@ -164,11 +165,16 @@ def assign(client: Client, project: str, urns: Iterable[Any]) -> None:
 def move(client: Client, project: str, old: Iterable[str], new: Iterable[str]) -> None:
     """Bring a project's resources from `old` to `new`; what it loses goes to the default project."""
     before, after = set(old), set(new)
-    release(client, project, before - after)
+    release(client, before - after)
     assign(client, project, sorted(after - before))
 
 
-def release(client: Client, project: str, urns: Iterable[str]) -> None:
-    """Move to the default project those of `urns` that are still in `project`: the others are gone by now."""
-    if wanted := set(urns):
-        assign(client, "default", sorted(wanted & set(resource_urns(client, project))))
+def release(client: Client, urns: Iterable[str]) -> None:
+    """Move `urns` to the default project; one that is gone by now makes the API refuse all of them.
+
+    As assignResourcesToDefaultProject in digitalocean/project/resource_project.go of the official provider: it asks for
+    the default project first, and looks at nothing else.
+    """
+    if wanted := sorted(set(urns)):
+        default = client.get("/v2/projects/default")["project"]["id"]
+        assign(client, default, wanted)

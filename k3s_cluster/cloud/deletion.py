@@ -1,0 +1,151 @@
+"""VPCs and projects are deleted here, over the API: Pulumi's DigitalOcean plugin cannot always do it.
+
+Its resources are made and changed by it, and only forgotten at their end (`retain_on_delete`). Sources, of
+github.com/digitalocean/terraform-provider-digitalocean at v2.99.1, which the plugin is made of:
+
+- digitalocean/project/resource_project.go, resourceDigitalOceanProjectDelete: it first moves all that its *state* says
+  is in the project to the default project. What was deleted since the state was last read is answered with 404, and
+  the destroy fails, again and again, until somebody refreshes. resource_project_resources.go does the same. And three
+  minutes are too short for a project that empties slowly (issue 1608 there: from 6 s to over 3 min).
+- digitalocean/vpc/resource_vpc.go, resourceDigitalOceanVPCDelete: it repeats a deletion that is answered with 403 for
+  two minutes, and fails. A region's default VPC answers so for ever, and the first VPC of a region is its default
+  (github.com/digitalocean/godo/issues/337).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
+
+from k3s_cluster.account.client import Answer, Client, Credentials, NoAnswer
+from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
+from k3s_cluster.stack_config import configured_credentials
+
+#: Members leave a VPC, and a project, some time after their own deletion was answered.
+PATIENCE_SECONDS = 600
+RETRY_SECONDS = 2.0
+ANSWER_SECONDS = 60.0
+GONE = (204, 404)
+#: "Can not delete VPC with members" (409, once 403), "cannot delete a project with resources" (412).
+IN_USE = (403, 409, 412)
+
+
+class DeletionError(Exception):
+    """Something stays in the account: the message says what, and why."""
+
+
+class _Deletion(ResourceProvider):
+    """Does nothing until its end, which is the end of the thing at `path`."""
+
+    serialize_as_secret_always = False
+    _credentials: Credentials | None = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        self._credentials = configured_credentials(req)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(props["target"], props)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        replaces = ["target"] if olds["target"] != news["target"] else []
+        return DiffResult(changes=bool(replaces), replaces=replaces)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Gone, as the thing itself is: then a refresh takes both out of the state."""
+        if self._ask("GET", self.path(id_)).status == 404:
+            return ReadResult("", {})
+        return ReadResult(id_, props)
+
+    def path(self, target: str) -> str:
+        raise NotImplementedError
+
+    def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Answer:
+        if self._credentials is None:
+            raise DeletionError(f"{method} {path}: there is no DigitalOcean token; set DIGITALOCEAN_TOKEN")
+        try:
+            client = Client(self._credentials, ANSWER_SECONDS)
+            answer = client.ask_patiently(method, path, body, seconds=PATIENCE_SECONDS)
+        except NoAnswer as silence:
+            raise DeletionError(f"{silence}; `pulumi destroy` can be run again") from None
+        if answer.status < 300 or answer.status == 404 or (method == "DELETE" and answer.status in IN_USE):
+            return answer
+        whose = f"; the token is from {self._credentials.source}" if answer.status in (401, 403) else ""
+        raise DeletionError(f"{method} {path} answered {answer.status}{answer.reason}{whose}")
+
+
+class VpcDeletionProvider(_Deletion):
+    def path(self, target: str) -> str:
+        return f"/v2/vpcs/{target}"
+
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        progress, deadline = progress_of(props["urn"]), time.monotonic() + PATIENCE_SECONDS
+        while (answer := self._ask("DELETE", self.path(id_))).status not in GONE:
+            vpc = self._ask("GET", self.path(id_)).body.get("vpc") or {}
+            if vpc.get("default"):
+                tell(props["urn"], stays(vpc))
+                return
+            if time.monotonic() >= deadline:
+                raise DeletionError(f"the VPC {id_} still has members: {', '.join(self._members(id_))}{answer.reason}")
+            _wait(progress, "waiting for the VPC's members to leave it")
+
+    def _members(self, id_: str) -> list[str]:
+        members = self._ask("GET", f"{self.path(id_)}/members").body.get("members") or ()
+        return [f"{each.get('name')} ({each.get('urn')})" for each in members] or ["none that the API names"]
+
+
+class ProjectDeletionProvider(_Deletion):
+    def path(self, target: str) -> str:
+        return f"/v2/projects/{target}"
+
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        progress, deadline = progress_of(props["urn"]), time.monotonic() + PATIENCE_SECONDS
+        while (answer := self._ask("DELETE", self.path(id_))).status not in GONE:
+            if answer.status == 403:
+                raise DeletionError(f"DELETE {self.path(id_)} answered 403{answer.reason}")
+            held = self._ask("GET", f"{self.path(id_)}/resources").body.get("resources") or ()
+            if held:
+                # 404 where one of them has gone meanwhile: the next look is at what is left.
+                urns = [each["urn"] for each in held]
+                self._ask("POST", "/v2/projects/default/resources", {"resources": urns})
+            if time.monotonic() >= deadline:
+                raise DeletionError(f"the project {id_} is not empty after {PATIENCE_SECONDS} s{answer.reason}")
+            _wait(progress, "waiting for the project to be empty")
+
+
+def stays(vpc: dict[str, Any]) -> str:
+    """What is to be known of a default VPC, as the API describes it."""
+    return (
+        f"the VPC {vpc['name']} stays: it has become the default one of {vpc['region']}, and DigitalOcean does not "
+        "delete that. It is empty and costs nothing. For the next cluster in it: "
+        f"`pulumi config set vpcId {vpc['id']}`"
+    )
+
+
+def _wait(progress: Progress, text: str) -> None:
+    progress(text)
+    time.sleep(RETRY_SECONDS)
+
+
+class _OfTarget(Resource):
+    """`target` is the id of what is deleted: whatever takes the id from here goes first."""
+
+    target: pulumi.Output[str]
+
+
+class VpcDeletion(_OfTarget, module="cloud", name="VpcDeletion"):
+    """The end of a VPC, unless it has become the region's default one: then it says that it stays."""
+
+    def __init__(self, name: str, vpc_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+        props = {"urn": own_urn(name, "VpcDeletion", opts.parent, module="cloud"), "target": vpc_id}
+        super().__init__(VpcDeletionProvider(), name, props, opts)
+
+
+class ProjectDeletion(_OfTarget, module="cloud", name="ProjectDeletion"):
+    """The end of a project. What somebody else has put into it moves to the account's default project."""
+
+    def __init__(self, name: str, project_id: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+        props = {"urn": own_urn(name, "ProjectDeletion", opts.parent, module="cloud"), "target": project_id}
+        super().__init__(ProjectDeletionProvider(), name, props, opts)
