@@ -139,13 +139,23 @@ def agent_config(settings: ClusterSettings, node: NodeAddresses, tokens: Tokens,
 
 def _node_config(node: NodeAddresses, marks: NodeMarks) -> dict[str, object]:
     return {
-        "node-label": [f"{name}={value}" for name, value in marks.labels],
+        "node-label": [f"{name}={value}" for name, value in marks.labels if not is_kubernetes_label(name)],
         "node-taint": list(marks.taints),
         "node-name": node.name,
         "node-ip": node.private,
         "node-external-ip": node.public,
         "flannel-iface": VPC_INTERFACE,
     }
+
+
+def is_kubernetes_label(name: str) -> bool:
+    """Whether a label is in Kubernetes' own namespaces: most of these the kubelet refuses, and K3s starts for ever.
+
+    k8s.io/kubernetes, cmd/kubelet/app/options/options.go, ValidateKubeletFlags and isKubernetesLabel. Such labels are
+    set with kubectl once the node is there.
+    """
+    namespace, slash, _ = name.rpartition("/")
+    return bool(slash) and f".{namespace}".endswith((".kubernetes.io", ".k8s.io"))
 
 
 def _with(config: dict[str, object], *more: Mapping[str, object]) -> dict[str, object]:

@@ -13,6 +13,13 @@ from k3s_cluster.settings.values import SLUG, Refused, either
 _LABEL_NAME = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
 _TAINT = rf"{_LABEL_NAME}(={_LABEL_VALUE})?:(NoSchedule|PreferNoSchedule|NoExecute)"
+#: What the kubelet keeps as it is (k8s.io/kubernetes, pkg/kubelet/kubelet_node_status.go, updateDefaultLabels), what
+#: K3s gives to its nodes, and the roles by which it knows servers (docs.k3s.io/cli/server).
+_TAKEN_LABELS = (
+    *("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os"),
+    *("beta.kubernetes.io/arch", "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"),
+    *("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master", "node-role.kubernetes.io/etcd"),
+)
 _POOL_KEYS = ("name", "count", "size", "image", "labels", "taints")
 
 
@@ -67,6 +74,11 @@ def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
         for key, value in labels.items()
     ):
         raise refuse("labels", "a map of label names to texts")
+    if taken := next((key for key in labels if key in _TAKEN_LABELS), None):
+        raise Refused(
+            f"has the label `{taken}` in pool {index + 1}, which Kubernetes sets itself; choose another name, such as "
+            f"`{taken.rpartition('/')[2]}` alone"
+        )
     if not isinstance(taints, list) or not all(isinstance(t, str) and re.fullmatch(_TAINT, t) for t in taints):
         raise refuse("taints", "a list of taints such as `dedicated=batch:NoSchedule`")
     return PoolEntry(name, count, size, image, tuple(sorted(labels.items())), tuple(sorted(taints)))

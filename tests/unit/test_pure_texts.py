@@ -121,6 +121,24 @@ def test_marks_and_further_settings_reach_k3s() -> None:
     assert tainted["node-taint"] == ["node-role.kubernetes.io/control-plane:NoSchedule"]
 
 
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ("disk", True),
+        ("example.com/disk", True),
+        ("notkubernetes.io/disk", True),
+        ("kubernetes.io/role", False),
+        ("node-role.kubernetes.io/worker", False),
+        ("k8s.io/disk", False),
+        ("custom.k8s.io/disk", False),
+    ],
+)
+def test_labels_in_kubernetes_own_namespaces_never_reach_the_kubelet(label: str, told: bool) -> None:
+    """The kubelet ends of them: cmd/kubelet/app/options/options.go, ValidateKubeletFlags."""
+    text = agent_config(settings(), NODE, TOKENS, NodeMarks(((label, "a"),), ()))
+    assert (yaml.safe_load(text).get("node-label") == [f"{label}=a"]) is told
+
+
 def test_user_data_plants_the_host_key_and_holds_no_other_secret() -> None:
     text = user_data("server", "v1.34.2+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ("ssh-ed25519 BBBB me",))
     assert text.startswith("#cloud-config\n")

@@ -256,6 +256,16 @@ REFUSED_POOLS = {
         pool(labels={"disk": "very fast"}),
         "has `{'disk': 'very fast'}` for labels in pool 1, which must be a map of label names to texts.",
     ),
+    "a label that Kubernetes sets": (
+        pool(labels={"kubernetes.io/hostname": "mine"}),
+        "has the label `kubernetes.io/hostname` in pool 1, which Kubernetes sets itself; choose another name, such as "
+        "`hostname` alone.",
+    ),
+    "a server's role": (
+        pool(labels={"node-role.kubernetes.io/control-plane": "true"}),
+        "has the label `node-role.kubernetes.io/control-plane` in pool 1, which Kubernetes sets itself; choose another "
+        "name, such as `control-plane` alone.",
+    ),
     "an unknown key": (
         pool(lables={}),
         "has the unknown key `lables` in pool 1; there are `name`, `count`, `size`, `image`, `labels` or `taints`.",

@@ -47,6 +47,10 @@ func newKubeletCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(command *cobra.Command, _ []string) error {
+			// As the real kubelet's command does: cmd/kubelet/app/server.go.
+			if err := options.ValidateKubeletFlags(flags); err != nil {
+				return fmt.Errorf("failed to validate kubelet flags: %w", err)
+			}
 			cliflag.PrintFlags(command.Flags())
 			return runKubelet(command.Context(), flags, config)
 		},
