@@ -295,8 +295,10 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _before_servers(self, datastore: Datastore) -> list[pulumi.Resource]:
         """What must be there before a server may use the managed database."""
-        after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall])
-        return [DatastoreGrants(self._logical_name("datastore-grants"), self._grants(datastore), after)]
+        after = pulumi.ResourceOptions(parent=self, depends_on=[datastore.firewall, datastore.at_version])
+        grants = DatastoreGrants(self._logical_name("datastore-grants"), self._grants(datastore), after)
+        # While its version changes, the database may be away: no server is restarted then.
+        return [datastore.at_version, grants]
 
     def _grants(self, datastore: Datastore) -> DatastoreGrantsArgs:
         """The managed database, its administrator and K3s's user, and the server to reach it through."""

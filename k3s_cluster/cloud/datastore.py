@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from k3s_cluster.cloud.datastore_version import DatastoreVersion
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
 from k3s_cluster.settings import DatastoreRestoreSettings, ManagedDatastoreSettings
 
@@ -43,11 +44,12 @@ class Datastore(pulumi.ComponentResource):
             region=args.region,
             private_network_uuid=args.vpc_id,
             backup_restore=_backup(args.settings.restore),
-            # It counts at creation; whatever a provider makes of another one, a living database is not the place.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["backup_restore"]),
+            # A backup counts at creation; whatever a provider makes of another one, a living database is not the place.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["backup_restore", "version"]),
         )
         # What is in it goes with it.
         inside = pulumi.ResourceOptions(parent=self, deleted_with=cluster)
+        self.at_version = DatastoreVersion(f"{name}-version", cluster.id, args.settings.version, inside)
         database = pulumi.Output.from_input(DATABASE)
         if args.settings.restore is None:
             database = digitalocean.DatabaseDb(
@@ -73,7 +75,7 @@ class Datastore(pulumi.ComponentResource):
         )
         self.engine = args.settings.engine
         self.restore = args.settings.restore
-        self.version = cluster.version
+        self.version = self.at_version.version
         self.database_id = cluster.id
         self.urn_in_cloud = cluster.cluster_urn
         self.host = cluster.private_host

@@ -209,6 +209,8 @@ class Database:
     backups: list[DatabaseBackup] = field(default_factory=list)
     copied_from: str = ""
     copied_backup: str = ""
+    #: What it has until its upgrade is done.
+    former_version: str = ""
 
 
 @dataclass

@@ -320,7 +320,7 @@ class Work:
         with self._store.held() as store:
             database = store.databases.get(database_id)
             if database is not None:
-                database.status = "online"
+                database.status, database.former_version = "online", ""
                 store.databases.save(database)
 
     def _ensure_database(self, database_id: str) -> str | None:

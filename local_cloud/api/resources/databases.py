@@ -97,7 +97,7 @@ def show_database(database: Database) -> Json:
         "id": database.id,
         "name": database.name,
         "engine": database.engine,
-        "version": database.version,
+        "version": database.former_version or database.version,
         "num_nodes": database.num_nodes,
         "size": database.size,
         "region": database.region,
@@ -278,7 +278,7 @@ def upgrade(database_id: str) -> Response:
     def undo() -> None:
         database.version = former
 
-    database.version, database.status = version, "migrating"
+    database.version, database.former_version, database.status = version, former, "migrating"
     cloud.store.databases.save(database)
     cloud.work.change_database(database.id, undo)
     return no_content()

@@ -146,8 +146,8 @@ class DatabaseCluster(CloudResource):
         if "maintenanceWindows" in changed and new.get("maintenanceWindows"):
             self.set_maintenance(id_, new["maintenanceWindows"][0])
         if "version" in changed:
+            # As resourceDigitalOceanDatabaseClusterUpdate of the official provider does: nobody waits.
             self.client.put(f"{path}/upgrade", {"version": new["version"]})
-            self.wait_until_online(call, id_, new["name"])
         if "tags" in changed:
             set_tags(self.client, "database", id_, old.get("tags") or [], new.get("tags") or [])
 
