@@ -7,13 +7,20 @@ set -eu
 # shellcheck source=/dev/null
 . /etc/k3s-first-boot.env
 
+# The images of Ubuntu and Debian have both. What unattended-upgrades does is in /etc/apt/apt.conf.d/90-k3s-node.
+missing=
+command -v nft >/dev/null || missing=nftables
+command -v unattended-upgrade >/dev/null || missing="$missing unattended-upgrades"
+if [ -n "$missing" ]; then
+    # The first boot is when the system's own updates hold apt's lock.
+    apt-get -o DPkg::Lock::Timeout=300 update
+    # shellcheck disable=SC2086 # one word for each package
+    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes $missing
+fi
+
 # Before there is a K3s that could start a pod; from then on at every boot.
 systemctl daemon-reload
 systemctl enable --quiet --now node-firewall.service
-
-# The images of Ubuntu and Debian have it; what it does is in /etc/apt/apt.conf.d/90-k3s-node.
-command -v unattended-upgrade >/dev/null ||
-    (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes unattended-upgrades)
 
 installer=/usr/local/lib/k3s-installer.sh
 attempts=5

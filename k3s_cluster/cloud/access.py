@@ -89,9 +89,9 @@ def node_rules(
 def server_rules(
     settings: ClusterSettings, vpc_range: pulumi.Input[str], server_tag: pulumi.Input[str]
 ) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
-    """The same for servers, and the API: from the VPC, where the load balancer is too, or for administrators.
+    """The same for servers, and the API: from the VPC, or for administrators.
 
-    etcd's members reach each other, and nobody else reaches them.
+    The load balancer has a firewall of its own. etcd's members reach each other, and nobody else reaches them.
     """
     single = settings.load_balancer is None
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)

@@ -57,6 +57,19 @@ class ApiLoadBalancer(pulumi.ComponentResource):
             firewall=allow_list(args.access),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        # Wherever its connections come from: DigitalOcean does not say that they are from the VPC's range.
+        firewall = f"{args.name_prefix}-api-loadbalancer"
+        digitalocean.Firewall(
+            firewall,
+            name=firewall,
+            tags=[args.server_tag],
+            inbound_rules=[
+                digitalocean.FirewallInboundRuleArgs(
+                    protocol="tcp", port_range=str(API_PORT), source_load_balancer_uids=[balancer.id]
+                )
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         self.ip = balancer.ip
         self.urn_in_cloud = balancer.load_balancer_urn
         self.register_outputs({"ip": self.ip})

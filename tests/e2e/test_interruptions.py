@@ -25,7 +25,7 @@ HA = Stack("e2e-kill-ha", {**COMMON, "topology": "ha", "agentCount": 0})
 COMPLETE = {
     SINGLE.name: {"ssh_keys": 1, "tags": 2, "vpcs": 1, "droplets": 1, "firewalls": 2, "projects": 1},
     HA.name: {
-        **{"ssh_keys": 1, "tags": 2, "vpcs": 1, "droplets": 2, "firewalls": 2, "projects": 1},
+        **{"ssh_keys": 1, "tags": 2, "vpcs": 1, "droplets": 2, "firewalls": 3, "projects": 1},
         **{"load_balancers": 1, "databases": 1},
     },
 }

@@ -215,6 +215,15 @@ def test_ha_firewalls(ha: tuple[Cloud, dict[str, Any]]) -> None:
     assert inbound(ha[0], "k3s-servers") == agents | {("tcp", "6443", VPC)}
 
 
+def test_the_load_balancer_is_let_in_wherever_it_connects_from(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    (balancer,) = (args for args in ha[0].made.values() if args.typ.endswith(":LoadBalancer"))
+    firewall = ha[0].of("Firewall")["k3s-api-loadbalancer"]
+    assert firewall["tags"] == ["k3s_server"]
+    assert firewall["inboundRules"] == [
+        {"protocol": "tcp", "portRange": "6443", "sourceLoadBalancerUids": [f"{balancer.name}-id"]}
+    ]
+
+
 def test_flannel_by_wireguard_has_its_own_ports_between_nodes() -> None:
     cloud, _ = up(k3sServerConfig={"flannel-backend": "wireguard-native"})
     for name in ("k3s-agents", "k3s-servers"):
