@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local_cloud.toolchain.cache import contents_of, ensure_folder, key_of, place
+from local_cloud.toolchain.cache import ensure_folder, key_of, place
 from local_cloud.toolchain.go import ToolchainError, go_build
 from local_cloud.toolchain.progress import Report, to_stderr
 
@@ -23,10 +22,6 @@ OTHER_VERSIONS = ("v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.3+k3s1")
 
 #: Names of what uname calls the machine, as in K3s's release files: (file suffix, name of the checksum file).
 ARCHITECTURES: Mapping[str, tuple[str, str]] = {"x86_64": ("", "amd64"), "aarch64": ("-arm64", "arm64")}
-
-#: What program/payload looks for at the end of the executable.
-MAGIC = b"k3s+kine"
-LENGTH_BYTES = 8
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+\+k3s\d+")
 
@@ -50,7 +45,7 @@ def publish(folder: Path, versions: Sequence[str] = VERSIONS, *, report: Report 
 
 
 def build(version: str, *, report: Report = to_stderr) -> Path:
-    """The k3s executable of one release, kine inside, from the cache or built."""
+    """The k3s executable of one release from the cache or built."""
     match = _VERSION.fullmatch(version)
     if not match:
         raise ValueError(f"{version} is no K3s version, which looks like {VERSIONS[0]}")
@@ -58,19 +53,15 @@ def build(version: str, *, report: Report = to_stderr) -> Path:
     where = "k8s.io/component-base/version"
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     ldflags = " ".join(["-s -w", *(f"-X {where}.{name}={value}" for name, value in values.items())])
-    program = go_build(HERE / "program", "k3s", ldflags=ldflags, report=report)
-    kine = go_build(HERE / "kine", "kine", ldflags="-s -w", cgo=True, report=report)
+    # cgo is for SQLite, which kine brings.
+    program = go_build(HERE / "program", "k3s", ldflags=ldflags, cgo=True, report=report)
 
-    def join(draft: Path) -> None:
-        shutil.copyfile(program, draft / "k3s")
-        data = kine.read_bytes()
-        with (draft / "k3s").open("ab") as file:
-            file.write(data + len(data).to_bytes(LENGTH_BYTES, "big") + MAGIC)
-        (draft / "k3s").chmod(0o755)
-        with (draft / "k3s").open("rb") as file:
+    def add(draft: Path) -> None:
+        place(program, draft / "k3s")
+        with program.open("rb") as file:
             (draft / "sha256").write_text(hashlib.file_digest(file, "sha256").hexdigest())
 
-    return ensure_folder(f"k3s-release-{key_of([str(program), str(kine), *contents_of(HERE / 'kine')])}", join) / "k3s"
+    return ensure_folder(f"k3s-release-{key_of([str(program)])}", add) / "k3s"
 
 
 def published(folder: Path) -> list[str]:
