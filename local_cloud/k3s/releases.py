@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local_cloud import paths
 from local_cloud.toolchain.cache import ensure_folder, key_of, place
-from local_cloud.toolchain.go import ToolchainError, go_build
+from local_cloud.toolchain.go import ToolchainError, folder_name, go_build
 from local_cloud.toolchain.progress import Report, to_stderr
 
 HERE = Path(__file__).resolve().parent
@@ -46,15 +47,8 @@ def publish(folder: Path, versions: Sequence[str] = VERSIONS, *, report: Report 
 
 def build(version: str, *, report: Report = to_stderr) -> Path:
     """The k3s executable of one release from the cache or built."""
-    match = _VERSION.fullmatch(version)
-    if not match:
-        raise ValueError(f"{version} is no K3s version, which looks like {VERSIONS[0]}")
-    major, minor = match.groups()
-    where = "k8s.io/component-base/version"
-    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    ldflags = " ".join(["-s -w", *(f"-X {where}.{name}={value}" for name, value in values.items())])
     # cgo is for SQLite, which kine brings.
-    program = go_build(HERE / "program", "k3s", ldflags=ldflags, cgo=True, report=report)
+    program = go_build(HERE / "program", "k3s", ldflags=_ldflags(version), cgo=True, report=report)
 
     def add(draft: Path) -> None:
         place(program, draft / "k3s")
@@ -62,6 +56,22 @@ def build(version: str, *, report: Report = to_stderr) -> Path:
             (draft / "sha256").write_text(hashlib.file_digest(file, "sha256").hexdigest())
 
     return ensure_folder(f"k3s-release-{key_of([str(program)])}", add) / "k3s"
+
+
+def is_built(version: str, go_version: str) -> bool:
+    """Whether the cache has what `build` would build."""
+    name = folder_name(HERE / "program", "k3s", ldflags=_ldflags(version), cgo=True, go_version=go_version)
+    return (paths.CACHE / name).is_dir()
+
+
+def _ldflags(version: str) -> str:
+    match = _VERSION.fullmatch(version)
+    if not match:
+        raise ValueError(f"{version} is no K3s version, which looks like {VERSIONS[0]}")
+    major, minor = match.groups()
+    where = "k8s.io/component-base/version"
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return " ".join(["-s -w", *(f"-X {where}.{name}={value}" for name, value in values.items())])
 
 
 def published(folder: Path) -> list[str]:
