@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_cloud import addresses, daemon, lifecycle, paths, prerequisites, processes
+from local_cloud import addresses, daemon, lifecycle, paths, preparation, prerequisites, processes
 from local_cloud.databases.clusters import cluster, cluster_ids
 from local_cloud.k3s.releases import publish
 from local_cloud.load_balancers import load_balancer
@@ -22,6 +22,7 @@ from local_cloud.machines.machine import Machine
 from local_cloud.network import cuts
 from local_cloud.real_machine_room import database_addresses
 from local_cloud.spaces import regions, stores
+from local_cloud.toolchain.go import ToolchainError
 
 LOGS = {"daemon": lifecycle.DAEMON_LOG, "dns": paths.CLOUD / "log" / "dns.log"}
 
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "up":
                 with lifecycle.one_at_a_time():
                     lifecycle.up(report)
+            case "prepare":
+                preparation.build(options.what, report)
             case "down":
                 if options.all:
                     lifecycle.down_named(report)
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"bin/local-cloud {options.command}: interrupted; it can simply be run again", file=sys.stderr)
         return 130
-    except (MachineRoomError, FileNotFoundError) as error:
+    except (MachineRoomError, ToolchainError, FileNotFoundError) as error:
         print(f"bin/local-cloud {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
@@ -79,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bin/local-cloud", description="DigitalOcean on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start the cloud; quick when it runs")
+    prepare = commands.add_parser("prepare", help="build what up needs, and start nothing")
+    prepare.add_argument("what", choices=("image", "k3s"))
     down = commands.add_parser("down", help="stop and remove everything")
     down.add_argument("--keep-state", action="store_true", help="keep records, disks and databases for the next up")
     down.add_argument("--all", action="store_true", help="and every other cloud of this checkout (LOCAL_CLOUD_NAME)")

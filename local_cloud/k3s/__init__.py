@@ -1,4 +1,4 @@
 """A stand-in for K3s: its contract around real Kubernetes programs.
 
-program/ is k3s itself, kine/ the front of its datastore, installer/ what get.k3s.io serves.
+program/ is k3s itself, with kine inside, installer/ what get.k3s.io serves.
 """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local_cloud.toolchain.cache import contents_of, ensure_folder, key_of, place
-from local_cloud.toolchain.go import ToolchainError, go_build
+from local_cloud import paths
+from local_cloud.toolchain.cache import ensure_folder, key_of, place
+from local_cloud.toolchain.go import ToolchainError, folder_name, go_build
 from local_cloud.toolchain.progress import Report, to_stderr
 
 HERE = Path(__file__).resolve().parent
@@ -23,10 +23,6 @@ OTHER_VERSIONS = ("v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.3+k3s1")
 
 #: Names of what uname calls the machine, as in K3s's release files: (file suffix, name of the checksum file).
 ARCHITECTURES: Mapping[str, tuple[str, str]] = {"x86_64": ("", "amd64"), "aarch64": ("-arm64", "arm64")}
-
-#: What program/payload looks for at the end of the executable.
-MAGIC = b"k3s+kine"
-LENGTH_BYTES = 8
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+\+k3s\d+")
 
@@ -50,27 +46,32 @@ def publish(folder: Path, versions: Sequence[str] = VERSIONS, *, report: Report 
 
 
 def build(version: str, *, report: Report = to_stderr) -> Path:
-    """The k3s executable of one release, kine inside, from the cache or built."""
+    """The k3s executable of one release from the cache or built."""
+    # cgo is for SQLite, which kine brings.
+    program = go_build(HERE / "program", "k3s", ldflags=_ldflags(version), cgo=True, report=report)
+
+    def add(draft: Path) -> None:
+        place(program, draft / "k3s")
+        with program.open("rb") as file:
+            (draft / "sha256").write_text(hashlib.file_digest(file, "sha256").hexdigest())
+
+    return ensure_folder(f"k3s-release-{key_of([str(program)])}", add) / "k3s"
+
+
+def is_built(version: str, go_version: str) -> bool:
+    """Whether the cache has what `build` would build."""
+    name = folder_name(HERE / "program", "k3s", ldflags=_ldflags(version), cgo=True, go_version=go_version)
+    return (paths.CACHE / name).is_dir()
+
+
+def _ldflags(version: str) -> str:
     match = _VERSION.fullmatch(version)
     if not match:
         raise ValueError(f"{version} is no K3s version, which looks like {VERSIONS[0]}")
     major, minor = match.groups()
     where = "k8s.io/component-base/version"
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    ldflags = " ".join(["-s -w", *(f"-X {where}.{name}={value}" for name, value in values.items())])
-    program = go_build(HERE / "program", "k3s", ldflags=ldflags, report=report)
-    kine = go_build(HERE / "kine", "kine", ldflags="-s -w", cgo=True, report=report)
-
-    def join(draft: Path) -> None:
-        shutil.copyfile(program, draft / "k3s")
-        data = kine.read_bytes()
-        with (draft / "k3s").open("ab") as file:
-            file.write(data + len(data).to_bytes(LENGTH_BYTES, "big") + MAGIC)
-        (draft / "k3s").chmod(0o755)
-        with (draft / "k3s").open("rb") as file:
-            (draft / "sha256").write_text(hashlib.file_digest(file, "sha256").hexdigest())
-
-    return ensure_folder(f"k3s-release-{key_of([str(program), str(kine), *contents_of(HERE / 'kine')])}", join) / "k3s"
+    return " ".join(["-s -w", *(f"-X {where}.{name}={value}" for name, value in values.items())])
 
 
 def published(folder: Path) -> list[str]:

@@ -85,13 +85,8 @@ def ensure_image(report: Callable[[str], None]) -> Path:
 
     `report` gets a line when it has to be built. MachineRoomError says why a build failed.
     """
-    release = os_release(Path("/etc/os-release").read_text())
-    distribution, codename = release.get("ID", ""), release.get("VERSION_CODENAME", "")
-    if distribution not in ("debian", "ubuntu") or not codename:
-        raise MachineRoomError(
-            f"droplets are made of the host's release, which must be Debian or Ubuntu, not {distribution}"
-        )
-    folder = paths.CACHE / "images" / image_key(distribution, codename, PACKAGES, CUSTOMIZE.read_bytes())
+    distribution, codename = _release()
+    folder = _folder(distribution, codename)
     root = folder / "root"
     if root.is_dir():
         return root
@@ -101,6 +96,25 @@ def ensure_image(report: Callable[[str], None]) -> Path:
         if not root.is_dir():
             _build(root, distribution, codename, report)
     return root
+
+
+def image_is_built() -> bool:
+    """Whether the cache has the image that this host's droplets are made of."""
+    return (_folder(*_release()) / "root").is_dir()
+
+
+def _release() -> tuple[str, str]:
+    release = os_release(Path("/etc/os-release").read_text())
+    distribution, codename = release.get("ID", ""), release.get("VERSION_CODENAME", "")
+    if distribution not in ("debian", "ubuntu") or not codename:
+        raise MachineRoomError(
+            f"droplets are made of the host's release, which must be Debian or Ubuntu, not {distribution}"
+        )
+    return distribution, codename
+
+
+def _folder(distribution: str, codename: str) -> Path:
+    return paths.CACHE / "images" / image_key(distribution, codename, PACKAGES, CUSTOMIZE.read_bytes())
 
 
 def _build(root: Path, distribution: str, codename: str, report: Callable[[str], None]) -> None:

@@ -34,24 +34,31 @@ def contents_of(folder: Path) -> Iterator[str | bytes]:
 
 
 @contextmanager
-def exclusive(name: str) -> Iterator[None]:
+def exclusive(name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock called `name` among all processes on this machine that share the cache."""
     locks = paths.CACHE / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def ensure_folder(name: str, fill: Callable[[Path], None], *, lock: str | None = None) -> Path:
+def ensure_folder(
+    name: str, fill: Callable[[Path], None], *, lock: str | None = None, waiting: Callable[[], None] | None = None
+) -> Path:
     """The cache's folder `name`. If it is missing, `fill` fills a new one, which gets its name only when complete.
 
-    `lock` is the lock to hold meanwhile; by default one of its own.
+    `lock` is the lock to hold meanwhile; by default one of its own. `waiting` is called once if somebody else has it.
     """
     folder = paths.CACHE / name
     if folder.is_dir():
         return folder
-    with exclusive(lock or name):
+    with exclusive(lock or name, waiting):
         if folder.is_dir():
             return folder
         draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=paths.CACHE))

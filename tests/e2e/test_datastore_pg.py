@@ -61,15 +61,10 @@ class TestLife(SqlLife):
 def kine(server: str, login: dict[str, Any]) -> str:
     """What another kine of K3s's says on `server` when it is to keep its rows where `login` leads."""
     address = DatabaseAddress("pg", login["host"], login["port"], login["user"], login["password"], login["database"])
-    # The local cloud's kine reads its arguments from standard input, one a line.
-    arguments = [
-        "--listen-address=unix:///run/another-kine.sock",
-        f"--endpoint={datastore_endpoint(address)}",
-        f"--ca-file={CA}",
-        "--metrics-bind-address=0",
-    ]
-    command = f"timeout {KINE_SECONDS} /var/lib/rancher/k3s/data/*/bin/kine"
-    done = run(LOCAL_CLOUD, "shell", server, "bash", "-c", command, check=False, stdin="\n".join(arguments) + "\n")
+    # The local cloud's kine reads its configuration from standard input.
+    config = {"socket": "/run/another-kine.sock", "endpoint": datastore_endpoint(address), "ca-file": CA}
+    command = f"timeout {KINE_SECONDS} bash -c 'exec -a kine k3s'"
+    done = run(LOCAL_CLOUD, "shell", server, "bash", "-c", command, check=False, stdin=json.dumps(config))
     return done.stdout
 
 

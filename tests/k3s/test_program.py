@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from local_cloud.k3s.releases import HERE
-from local_cloud.toolchain.go import find_go, required_version
+from local_cloud.toolchain.go import build_environment, find_go, required_version
 
 pytestmark = pytest.mark.e2e
 
@@ -16,12 +16,11 @@ pytestmark = pytest.mark.e2e
 def test_go_tests_pass() -> None:
     source = HERE / "program"
     go, _ = find_go(required_version(source / "go.mod"))
-    # As toolchain.go_build has it, so that what was built for the executable is not built again.
-    environment = {"GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+    # As go_build has it, so that what was built for the executable is not built again.
     result = subprocess.run(
         [str(go), "test", "-vet=off", "./..."],
         cwd=source,
-        env={**os.environ, **environment},
+        env={**os.environ, **build_environment(cgo=True)},
         capture_output=True,
         text=True,
         check=False,

@@ -13,7 +13,7 @@ import pytest
 
 from local_cloud import paths
 from local_cloud.toolchain import plugins, pulumi_cli
-from local_cloud.toolchain.cache import ensure_folder
+from local_cloud.toolchain.cache import ensure_folder, exclusive
 from local_cloud.toolchain.go import ToolchainError, go_build, parse_version, required_version
 
 GREETER = """package main
@@ -89,6 +89,24 @@ def test_only_one_of_several_at_a_time_fills_a_folder() -> None:
     for thread in threads:
         thread.join()
     assert len(filled) == 1
+
+
+@needs_go
+def test_a_build_that_waits_for_another_says_so(greeter: Path) -> None:
+    said: list[str] = []
+    waits = threading.Event()
+
+    def report(line: str) -> None:
+        said.append(line)
+        if "waits for another Go build" in line:
+            waits.set()
+
+    with exclusive("go-build"):
+        build = threading.Thread(target=go_build, args=(greeter, "greeter"), kwargs={"report": report})
+        build.start()
+        assert waits.wait(30)
+    build.join()
+    assert said[-1].startswith("greeter: go build: done in")
 
 
 def test_versions_are_compared_as_numbers(greeter: Path) -> None:

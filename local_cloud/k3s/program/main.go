@@ -12,6 +12,7 @@ import (
 	"k8s.io/component-base/version"
 
 	"k3s.local/k3s/etcd"
+	"k3s.local/k3s/kine"
 	"k3s.local/k3s/kubernetes"
 	"k3s.local/k3s/settings"
 )
@@ -36,6 +37,9 @@ func main() {
 	}
 	if name == etcd.Program {
 		os.Exit(etcd.Run(os.Args[1:]))
+	}
+	if name == kine.Program {
+		os.Exit(kine.Run(os.Stdin))
 	}
 	if code, known := kubernetes.Run(name); known {
 		os.Exit(code)

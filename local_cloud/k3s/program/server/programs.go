@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k3s.local/k3s/etcd"
+	"k3s.local/k3s/kine"
 	"k3s.local/k3s/settings"
 )
 
@@ -15,22 +16,20 @@ const (
 	issuer        = "https://kubernetes.default.svc."
 )
 
-// kineArguments: without a datastore-endpoint, SQLite. The size of the connection pool is kine's own default, as in
-// K3s. kine compacts the datastore by itself.
-func kineArguments(given settings.Settings, f folders) []string {
+// kineConfig: without a datastore-endpoint, SQLite. kine compacts the datastore by itself.
+func kineConfig(given settings.Settings, f folders) kine.Config {
 	endpoint := given.Text("datastore-endpoint")
 	if endpoint == "" || endpoint == "sqlite://" {
 		// The options are kine's own defaults: github.com/k3s-io/kine, pkg/drivers/sqlite.
 		endpoint = "sqlite://" + f.database() + "/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate"
 	}
-	return withoutEmpty([]string{
-		"--listen-address=unix://" + f.socket(),
-		"--endpoint=" + endpoint,
-		"--ca-file=" + given.Text("datastore-cafile"),
-		"--cert-file=" + given.Text("datastore-certfile"),
-		"--key-file=" + given.Text("datastore-keyfile"),
-		"--metrics-bind-address=0",
-	})
+	return kine.Config{
+		Socket:          f.socket(),
+		Endpoint:        endpoint,
+		CAFile:          given.Text("datastore-cafile"),
+		CertificateFile: given.Text("datastore-certfile"),
+		KeyFile:         given.Text("datastore-keyfile"),
+	}
 }
 
 func apiServerArguments(given settings.Settings, f folders, advertise string, encrypted, onEtcd bool) []string {
@@ -137,8 +136,4 @@ func merge(ours, theirs []string) []string {
 		ours = append(ours, "--"+strings.TrimLeft(argument, "-"))
 	}
 	return ours
-}
-
-func withoutEmpty(arguments []string) []string {
-	return slices.DeleteFunc(arguments, func(argument string) bool { return strings.HasSuffix(argument, "=") })
 }

@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,10 +28,10 @@ import (
 	"k3s.local/k3s/bootstrap"
 	"k3s.local/k3s/controllers"
 	"k3s.local/k3s/etcd"
+	"k3s.local/k3s/kine"
 	"k3s.local/k3s/kubeconfig"
 	kubeprograms "k3s.local/k3s/kubernetes"
 	"k3s.local/k3s/packaged"
-	"k3s.local/k3s/payload"
 	"k3s.local/k3s/process"
 	"k3s.local/k3s/settings"
 	"k3s.local/k3s/supervisor"
@@ -39,7 +39,6 @@ import (
 )
 
 const (
-	kine             = "kine"
 	tokenBytes       = 16
 	datastorePoll    = 250 * time.Millisecond
 	datastorePatient = 5 * time.Second
@@ -120,7 +119,7 @@ func (s *Server) Stop() {
 	// The API server's clients first and together, then it, then its datastore.
 	var clients sync.WaitGroup
 	for _, child := range s.children {
-		if child.Name != kubeprograms.APIServer && child.Name != kine && child.Name != etcd.Program {
+		if child.Name != kubeprograms.APIServer && child.Name != kine.Program && child.Name != etcd.Program {
 			clients.Add(1)
 			go func() {
 				defer clients.Done()
@@ -197,14 +196,14 @@ func (s *Server) startKine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	executable, err := payload.Kine(self, s.settings.Text("data-dir"))
-	if err != nil {
-		return err
-	}
 	if err := os.RemoveAll(s.folders.socket()); err != nil {
 		return err
 	}
-	if err := s.run(ctx, kine, executable, nil, strings.Join(kineArguments(s.settings, s.folders), "\n")); err != nil {
+	config, err := json.Marshal(kineConfig(s.settings, s.folders))
+	if err != nil {
+		return err
+	}
+	if err := s.run(ctx, kine.Program, self, nil, string(config)); err != nil {
 		return err
 	}
 	if err := waitForFile(ctx, s.folders.socket()); err != nil {
