@@ -7,6 +7,9 @@ PYTHON := .venv/bin/python
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Tests are of the same tools everywhere, from package registries alone (tests/run); so is what is set up for them.
+test test-all test-fast: export LOCAL_CLOUD_DOWNLOADS ?= 0
+
 demo: ## a highly available cluster on this machine, from nothing to kubectl
 	@bin/demo
 

@@ -14,6 +14,9 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 if _WORKER != "gw0":
     os.environ["LOCAL_CLOUD_NAME"] = _WORKER
 
+# As tests/run has it, for a run of pytest alone.
+os.environ.setdefault("LOCAL_CLOUD_DOWNLOADS", "0")
+
 #: Modules that take minutes, longest first as the end of a run shows them: begun in this order, workers end together.
 LONG = (
     "e2e/test_datastore_etcd.py",

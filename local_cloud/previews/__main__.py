@@ -17,7 +17,9 @@ import yaml
 
 from local_cloud import paths
 from local_cloud.previews.markdown import Preview, comment
+from local_cloud.toolchain.go import ToolchainError
 from local_cloud.toolchain.plugins import ensure_plugins
+from local_cloud.toolchain.pulumi_releases import releases_allowed
 
 #: What the program is made of; each is linked into a folder of its own, because Pulumi writes into a project's folder.
 PROGRAM = ("__main__.py", "k3s_cluster", "cloud_init", "Pulumi.yaml", "requirements.txt", ".venv")
@@ -76,7 +78,7 @@ def environment_for(folder: Path, url: str, token: str) -> dict[str, str]:
     """Pulumi's own state in `folder`, and the API at `url`; nothing of an account that the caller may have."""
     state, home = folder / "state", folder / "pulumi"
     state.mkdir()
-    ensure_plugins(home, lambda _line: None)
+    ensure_plugins(releases_allowed(), home, lambda _line: None)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "DIGITALOCEAN_"))}
     return {
         **kept,
@@ -130,4 +132,7 @@ def run(command: list[str], project: Path, environment: Mapping[str, str]) -> su
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ToolchainError as error:
+        sys.exit(f"bin/preview-all: {error}")

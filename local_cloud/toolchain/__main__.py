@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import time
 
+from local_cloud.toolchain import plugins
 from local_cloud.toolchain.go import ToolchainError
-from local_cloud.toolchain.plugins import ensure_plugins
 from local_cloud.toolchain.progress import Report, to_stderr
 from local_cloud.toolchain.pulumi_cli import ensure_pulumi
+from local_cloud.toolchain.pulumi_releases import releases_allowed
 
 
 def ensure(report: Report = to_stderr) -> None:
     """Make `pulumi` in paths.TOOLS_BIN and the plugins in the operator's PULUMI_HOME ready. Raises `ToolchainError`."""
     started = time.monotonic()
-    command = ensure_pulumi(report)
-    ensure_plugins(report=report)
+    releases = releases_allowed()
+    command = ensure_pulumi(releases, report)
+    plugins.ensure_plugins(releases, plugins.PULUMI_HOME, report)
     report(f"{command}: ready in {time.monotonic() - started:.1f} s")
 
 

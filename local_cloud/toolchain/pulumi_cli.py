@@ -1,4 +1,4 @@
-"""The Pulumi CLI: one that is installed, else one built from its Go sources."""
+"""The Pulumi CLI: one that is installed, else Pulumi's own release, else one built from its Go sources."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from local_cloud import paths
 from local_cloud.toolchain.cache import place, symlink
-from local_cloud.toolchain.go import ToolchainError, go_build, parse_version
-from local_cloud.toolchain.progress import Report, step, to_stderr
+from local_cloud.toolchain.go import go_build, parse_version
+from local_cloud.toolchain.progress import Report, to_stderr
+from local_cloud.toolchain.pulumi_releases import PulumiReleases, cli_release
 
 SOURCE = Path(__file__).parent / "pulumi"
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
@@ -25,19 +26,14 @@ BUNDLED_PLUGINS = ("pulumi-language-python", "pulumi-resource-pulumi-python")
 SHIMS = paths.CHECKOUT / "local_cloud" / "pulumi_plugins" / "bin"
 
 
-def downloads_allowed() -> bool:
-    """Whether the user lets us contact Pulumi's own hosts (LOCAL_CLOUD_DOWNLOADS=1); by default only registries."""
-    return os.environ.get("LOCAL_CLOUD_DOWNLOADS") == "1"
-
-
-def ensure_pulumi(report: Report = to_stderr) -> Path:
+def ensure_pulumi(releases: PulumiReleases | None, report: Report = to_stderr) -> Path:
     """Put `pulumi`, and the plugins that belong beside it, into paths.TOOLS_BIN; return the command there.
 
-    In this order: a `pulumi` on PATH that is not older than the SDK; with LOCAL_CLOUD_DOWNLOADS=1 Pulumi's own
-    distribution; else a Go build. Raises `ToolchainError`.
+    In this order: a `pulumi` on PATH that is not older than the SDK; its own release, if `releases` has it; else a Go
+    build. Raises `ToolchainError`.
     """
     command = paths.TOOLS_BIN / "pulumi"
-    installed = installed_pulumi() or (downloaded_pulumi(report) if downloads_allowed() else None)
+    installed = installed_pulumi() or (downloaded_pulumi(releases, report) if releases else None)
     if installed:
         symlink(installed, command)
     else:
@@ -83,16 +79,7 @@ def installed_pulumi() -> Path | None:
     return Path(found).resolve() if cli >= sdk and cli[:1] == sdk[:1] else None
 
 
-def downloaded_pulumi(report: Report) -> Path:
-    """Pulumi's own distribution, from get.pulumi.com, in the cache."""
-    from pulumi.automation import PulumiCommand  # slow to import, and seldom needed
-
-    root = paths.CACHE / f"pulumi-{version('pulumi')}"
-    with step("pulumi: download from get.pulumi.com", report):
-        try:
-            PulumiCommand.install(root=str(root))
-        except Exception as error:
-            raise ToolchainError(
-                f"the Pulumi CLI could not be downloaded ({error}); unset LOCAL_CLOUD_DOWNLOADS to build it instead"
-            ) from error
-    return root / "bin" / "pulumi"
+def downloaded_pulumi(releases: PulumiReleases, report: Report) -> Path | None:
+    """The release of the SDK's version; None when it cannot be had."""
+    folder = releases.ensure_or_none(cli_release(version("pulumi")), report, "building the CLI from its sources")
+    return folder / "pulumi" if folder else None

@@ -17,6 +17,7 @@ import pytest
 from local_cloud import paths
 from local_cloud.toolchain.plugins import ensure_plugins
 from local_cloud.toolchain.pulumi_cli import path_without_tools
+from local_cloud.toolchain.pulumi_releases import releases_allowed
 from tests.plugins.cloud_server import TOKEN, CloudServer
 from tests.plugins.plugin_process import BIN
 
@@ -40,7 +41,7 @@ class Engine:
         shutil.copytree(PROGRAMS / program, self.program)
         home = folder / "pulumi"
         (folder / "state").mkdir()
-        ensure_plugins(home, lambda line: None)
+        ensure_plugins(releases_allowed(), home, lambda line: None)
         venv = paths.CHECKOUT / ".venv" / "bin"
         self.environment = {
             "HOME": str(folder),

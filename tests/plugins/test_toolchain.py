@@ -136,7 +136,7 @@ def make_executable(file: Path, text: str = "#!/bin/sh\n") -> Path:
 
 
 def test_without_official_plugins_the_stand_ins_are_linked(user: Path, tmp_path: Path) -> None:
-    used = plugins.ensure_plugins(tmp_path / "pulumi", lambda line: None)
+    used = plugins.ensure_plugins(None, tmp_path / "pulumi", lambda line: None)
     assert used == {"digitalocean": "stand-in", "random": "stand-in"}
     for name in used:
         (linked,) = (tmp_path / "pulumi" / "plugins").glob(f"resource-{name}-v*/pulumi-resource-{name}")
@@ -147,7 +147,7 @@ def test_the_users_official_plugin_is_used(user: Path, tmp_path: Path) -> None:
     wanted = plugins.version("pulumi-digitalocean")
     folder = f"resource-digitalocean-v{wanted}"
     official = make_executable(user / ".pulumi" / "plugins" / folder / "pulumi-resource-digitalocean")
-    used = plugins.ensure_plugins(tmp_path / "pulumi", lambda line: None)
+    used = plugins.ensure_plugins(None, tmp_path / "pulumi", lambda line: None)
     assert used["digitalocean"] == "official"
     assert (tmp_path / "pulumi" / "plugins" / folder / "pulumi-resource-digitalocean").resolve() == official
 
@@ -155,7 +155,7 @@ def test_the_users_official_plugin_is_used(user: Path, tmp_path: Path) -> None:
 def test_a_new_enough_cli_on_path_is_used_with_its_own_language_host(user: Path) -> None:
     official = make_executable(user / "bin" / "pulumi", "#!/bin/sh\necho v3.999.0\n")
     make_executable(user / "bin" / "pulumi-language-python")
-    command = pulumi_cli.ensure_pulumi(lambda line: None)
+    command = pulumi_cli.ensure_pulumi(None, lambda line: None)
     assert command.resolve() == official
     assert not (paths.TOOLS_BIN / "pulumi-language-python").exists()
     assert (paths.TOOLS_BIN / "pulumi-resource-pulumi-python").exists()
