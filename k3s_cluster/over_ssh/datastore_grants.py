@@ -17,7 +17,7 @@ import pymysql
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, target_of
-from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Engine, Login, run_statements
+from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Engine, Login, certificate_problem, run_statements
 from k3s_cluster.over_ssh.progress import own_urn, progress_of
 
 #: DigitalOcean brings a new firewall rule or user to the database within some seconds.
@@ -146,6 +146,8 @@ def _grant(props: dict[str, Any]) -> None:
                 grant(server, props)
                 return
             except (NodeError, OSError, *DATABASE_ERRORS) as error:
+                if problem := certificate_problem(error, props["database_host"]):
+                    raise NodeError(problem) from None
                 if time.monotonic() >= deadline:
                     raise NodeError(f"{props['database_host']} did not take the grants: {error}") from None
         time.sleep(RETRY_SECONDS)

@@ -18,6 +18,8 @@ Engine = Literal["pg", "mysql"]
 DATABASE_ERRORS = (pg8000.Error, pymysql.Error)
 #: An administrator who waits for a lock must not hold up `pulumi up` for ever.
 STATEMENT_SECONDS = 30
+#: openssl-verify's X509_V_ERR_HOSTNAME_MISMATCH.
+_HOSTNAME_MISMATCH = 62
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def run_statements(server: Connection, login: Login, statements: Sequence[str]) 
             user=login.user,
             password=login.password,
             database=login.database,
-            ssl=verifying(login.ca),
+            ssl=verifying(login.ca, names=True),
             read_timeout=STATEMENT_SECONDS,
             defer_connect=True,
         )
@@ -79,10 +81,25 @@ def _postgres(login: Login, tunnel: socket.socket) -> pg8000.native.Connection:
     )
 
 
-def verifying(ca: str) -> ssl.SSLContext:
-    """TLS that trusts the cluster's own CA and nothing else; names are not compared, as with `sslmode=verify-ca`."""
+def certificate_problem(error: Exception, host: str) -> str | None:
+    """Why waiting does not help where a database's certificate is for another host; None for any other error.
+
+    K3s would not connect either: with `datastore-cafile` kine's MySQL client compares names (github.com/go-sql-driver/
+    mysql, dsn.go, `cfg.TLS.ServerName = host`), while Postgres is asked with `sslmode=verify-ca`.
+    """
+    cause = getattr(error, "original_exception", error)
+    if not isinstance(cause, ssl.SSLCertVerificationError) or cause.verify_code != _HOSTNAME_MISMATCH:
+        return None
+    return (
+        f"the database's certificate is not for {host}, and K3s's MySQL client refuses such a one "
+        f"({cause.verify_message}): set datastoreEngine to `pg` in a new stack, which asks for the authority alone"
+    )
+
+
+def verifying(ca: str, *, names: bool = False) -> ssl.SSLContext:
+    """TLS that trusts the cluster's own CA and nothing else. `names` says whether the host's name is compared."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
+    context.check_hostname = names
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=ca)
     return context
