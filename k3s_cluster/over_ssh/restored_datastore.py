@@ -106,7 +106,14 @@ def unfit(origin: Origin, version: str, fixed: dict[str, str]) -> list[str]:
 
 
 def _open(props: dict[str, Any]) -> Backup:
-    return open_backup(Path(props["file"]).expanduser(), passphrase.to_restore(os.environ))
+    path = Path(props["file"]).expanduser()
+    if not path.is_file():
+        # Before anybody is asked for a passphrase.
+        raise BackupError(
+            f"`{props['file']}` is no file here; give the path of one that `bin/backup` made, or "
+            "`pulumi config rm restoreFile` if nothing is to be restored"
+        )
+    return open_backup(path, passphrase.to_restore(os.environ))
 
 
 class RestoredDatastore(Resource, module="over_ssh", name="RestoredDatastore"):

@@ -158,7 +158,7 @@ def parse_settings(
             values[key] = parse(config[key])
         except rule.Refused as refused:
             shown = "its value" if key in SECRET_KEYS else f"`{config[key]}`"
-            problems.append(f"{key}: {shown} {refused}.")
+            problems.append(f"{key}: {shown} {refused}.{_quotes_for(config[key])}")
     if problems:
         raise SettingsError(problems)
     settings = _build(values, stack)
@@ -166,6 +166,13 @@ def parse_settings(
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _quotes_for(raw: str) -> str:
+    date = rule.unquoted_date(raw)
+    return (
+        f" YAML takes `{date}` for a date where it has no quotes: put it in quotes if you meant a text." if date else ""
+    )
 
 
 def _datastore(values: Mapping[str, object]) -> DatastoreSettings:

@@ -52,6 +52,8 @@ def pools(raw: str) -> tuple[PoolEntry, ...]:
 
 def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
     def refuse(key: str, allowed: str) -> Refused:
+        if key not in entry:
+            return Refused(f"has no {key} in pool {index + 1}, which must be {allowed}")
         return Refused(f"has `{entry.get(key)}` for {key} in pool {index + 1}, which must be {allowed}")
 
     for key in entry:

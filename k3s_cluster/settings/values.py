@@ -106,10 +106,26 @@ def reserved_address(raw: str) -> str:
     return str(address)
 
 
+#: What Pulumi makes of a date or a time that stands in YAML without quotes: Go's own way to write one (pkg.go.dev/time,
+#: Time.String). A date has the time of midnight.
+_GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d{4}) \S+")
+MIDNIGHT = "00:00:00"
+
+
+def unquoted_date(raw: str) -> str | None:
+    """The date or time that YAML read where quotes were left out; None for anything else."""
+    found = _GO_TIME.fullmatch(raw)
+    if found is None:
+        return None
+    date, time, _ = found.groups()
+    return date if time == MIDNIGHT else f"{date} {time}"
+
+
 def moment(raw: str) -> str:
     """A time with a zone, as ISO 8601 in UTC."""
+    written = _GO_TIME.fullmatch(raw)
     try:
-        found = datetime.fromisoformat(raw)
+        found = datetime.fromisoformat("{}T{}{}".format(*written.groups()) if written else raw)
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
@@ -371,6 +387,15 @@ class SshKeys:
 
 def ssh_keys(raw: str) -> SshKeys:
     entries = list_of(text)(raw)
+    for entry in entries:
+        kind = entry.split()[0] if entry.split() else ""
+        if re.fullmatch(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", kind) and len(entry.split()) > 1:
+            raise Refused(
+                f"holds the text of an `{kind}` key: write it into a file, and give the file's path, such as "
+                "`~/.ssh/id_ed25519.pub`"
+            )
+        if not entry.strip():
+            raise Refused("holds an empty entry: give a key's name in the account, its fingerprint, or a file's path")
     return SshKeys(
         account=tuple(e for e in entries if not _is_key_file(e)),
         public=tuple(_public_key(e) for e in entries if _is_key_file(e)),

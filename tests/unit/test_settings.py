@@ -231,13 +231,17 @@ REFUSED_POOLS = {
     "no list": ({"agentPools": {"big": 1}}, "must be a list of pools, each with name, count and size."),
     "no name": (
         {"agentPools": [{"count": 1, "size": "s-4vcpu-8gb"}]},
-        "has `None` for name in pool 1, which must be 1 to 20 lower-case letters, digits and single dashes, "
+        "has no name in pool 1, which must be 1 to 20 lower-case letters, digits and single dashes, "
         "beginning with a letter.",
     ),
     "a name that is taken": (
         pool(name="server"),
         "has `server` for name in pool 1, which must be another word: `server` and `agent` are taken by serverCount "
         "and agentCount.",
+    ),
+    "no size": (
+        {"agentPools": [{"name": "big", "count": 1}]},
+        "has no size in pool 1, which must be a droplet size's slug, such as `s-1vcpu-2gb`.",
     ),
     "a count below zero": (
         pool(count=-1),
@@ -421,6 +425,26 @@ REFUSED = {
         {"datastoreRestoreFrom": "old", "datastoreRestoreAt": "2026-01-31T19:25:22"},
         "datastoreRestoreAt: `2026-01-31T19:25:22` must be a time with a zone, such as `2026-01-31T19:25:22Z`; "
         "`doctl databases backups` has them.",
+    ),
+    "a date where YAML needs quotes": (
+        {"datastoreVersion": "2026-01-31 00:00:00 +0000 UTC"},
+        "datastoreVersion: `2026-01-31 00:00:00 +0000 UTC` must be a major version, such as `17`, or `auto`. YAML "
+        "takes `2026-01-31` for a date where it has no quotes: put it in quotes if you meant a text.",
+    ),
+    "a time where YAML needs quotes": (
+        {"namePrefix": "2026-01-31 19:25:22 +0100 +0100"},
+        "namePrefix: `2026-01-31 19:25:22 +0100 +0100` must be 1 to 24 lower-case letters, digits and single dashes, "
+        "beginning with a letter. YAML takes `2026-01-31 19:25:22` for a date where it has no quotes: put it in quotes "
+        "if you meant a text.",
+    ),
+    "a key's text for its file": (
+        {"sshKeys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@home"]},
+        'sshKeys: `["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@home"]` holds the text of an `ssh-ed25519` key: write it '
+        "into a file, and give the file's path, such as `~/.ssh/id_ed25519.pub`.",
+    ),
+    "a key that is nothing": (
+        {"sshKeys": [""]},
+        "sshKeys: `[\"\"]` holds an empty entry: give a key's name in the account, its fingerprint, or a file's path.",
     ),
     "a restore without the token": (
         {"datastoreRestoreFrom": "old"},
@@ -656,6 +680,27 @@ def test_what_is_there_already_is_left_out_by_default() -> None:
 def test_the_range_of_a_vpc_that_is_there_is_not_the_stack_s_to_measure() -> None:
     given = config(vpcId="5a4981aa-9653-4bd1-bef5-d6bff52042e4", vpcCidr="10.10.10.0/28", agentCount=9)
     assert parse_settings(given, stack="dev", folder=CHECKOUT).agent_count == 9
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2026-01-31T19:25:22Z",
+        # What Pulumi makes of the same without quotes, and of other ways to write it: seen with pulumi 3.259.
+        "2026-01-31 19:25:22 +0000 UTC",
+        "2026-01-31 20:25:22 +0100 +0100",
+        "2026-01-31 20:25:22.000 +0100 CET",
+    ],
+)
+def test_the_time_of_a_backup_is_taken_with_and_without_quotes(given: str) -> None:
+    settings = parse_settings(
+        config(datastoreRestoreFrom="old", datastoreRestoreAt=given, datastoreRestoreToken="secret-token"),
+        stack="dev",
+        folder=CHECKOUT,
+        secrets=SECRET_KEYS,
+    )
+    assert isinstance(settings.datastore, ManagedDatastoreSettings)
+    assert settings.datastore.restore == DatastoreRestoreSettings("old", "2026-01-31T19:25:22Z", "secret-token")
 
 
 @pytest.mark.parametrize("given", ["secret-token", "K10" + "0a" * 32 + "::server:secret-token"])
