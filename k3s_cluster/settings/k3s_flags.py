@@ -86,8 +86,10 @@ def _named(value: object) -> str:
             return "`true` or `false`"
         case str():
             return "a text"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a fraction"
         case list():
             return "a list" if _is_list(value) else "a list of other things"
         case dict():

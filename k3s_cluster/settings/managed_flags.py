@@ -67,7 +67,7 @@ MANAGED: Mapping[str, str] = {
     **_for("set datastoreEngine; with `etcd` every server is a member", "disable-etcd"),
     # pkg/daemons/control/server.go, cloudControllerManager: it takes the taint off that the kubelet registers with.
     **_for(
-        "no pod would run: K3s's own takes the taint node.cloudprovider.kubernetes.io/uninitialized off the nodes",
+        "without it nodes keep the taint node.cloudprovider.kubernetes.io/uninitialized, and no pod runs",
         "disable-cloud-controller",
     ),
     **_for(

@@ -49,7 +49,7 @@ REFUSED: dict[str, tuple[Role, str, object, str]] = {
         "server",
         "helm-controller-arg",
         ["v=1"],
-        "K3s v1.34.2+k3s1 has no such flag for a server; it came with v1.34.10 or v1.35.7 or v1.36.3: raise k3sVersion.",
+        "no such flag for a server; it came with v1.34.10 or v1.35.7 or v1.36.3: raise k3sVersion.",
     ),
     # Wrong kind.
     "a text for a switch": (
@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[Role, str, object, str]] = {
     "a number for a switch": ("agent", "selinux", 1, "must be `true` or `false`, without quotes, not a number."),
     "a text for a number": ("agent", "lb-server-port", "6444", "must be a whole number, without quotes, not a text."),
     "a switch for a number": ("server", "v", True, "must be a whole number, without quotes, not `true` or `false`."),
-    "a fraction": ("server", "v", 1.5, "must be a whole number, without quotes, not a number."),
+    "a fraction": ("server", "v", 1.5, "must be a whole number, without quotes, not a fraction."),
     "a list for a text": ("agent", "snapshotter", ["native"], "`snapshotter` must be a text, not a list."),
     "a switch for a text": ("agent", "pause-image", False, "`pause-image` must be a text, not `true` or `false`."),
     "a switch for a list": ("agent", "kubelet-arg", True, "a list of texts, or one text, not `true` or `false`."),
