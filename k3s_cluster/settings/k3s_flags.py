@@ -1,8 +1,8 @@
 """The flags that `k3s server` and `k3s agent` have, which are the keys of K3s's config.yaml.
 
 Source: github.com/k3s-io/k3s, pkg/cli/cmds, server.go (ServerFlags; as of v1.33, its hidden flags too), agent.go
-(NewAgentCommand), root.go, log.go and config.go; later flags by docs.k3s.io/release-notes. What is older than v1.26 and
-gone by then is not here. An agent ends at a key that is not its own; a server skips it with a warning
+(NewAgentCommand), root.go, log.go and config.go; later flags by docs.k3s.io/release-notes. Those that K3s has given up
+are in managed_flags.py. An agent ends at a key that is not its own; a server skips it with a warning
 (pkg/configfilearg, stripInvalidFlags in parser.go, and ValidFlags in defaultparser.go).
 """
 

@@ -30,15 +30,17 @@ MANAGED: Mapping[str, str] = {
     ),
     **_for("the stack sets it from the droplet", "node-name node-ip node-external-ip advertise-address flannel-iface"),
     **_for("a node bears the name of its droplet, by which the stack finds it", "with-node-id"),
-    **_for("all nodes of a role get these settings, and one name cannot be all of theirs", "node-internal-dns"),
-    **_for("all nodes of a role get these settings, and one name cannot be all of theirs", "node-external-dns"),
+    **_for(
+        "all nodes of a role get these settings, and one name cannot be all of theirs",
+        "node-internal-dns node-external-dns",
+    ),
     **_for("set labels and taints in agentPools, or serverTaint", "node-label node-taint"),
     **_for(
         "see the settings that begin with etcd",
         "etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-s3 etcd-s3-endpoint etcd-s3-bucket etcd-s3-region "
         "etcd-s3-folder etcd-s3-access-key etcd-s3-secret-key etcd-s3-retention etcd-s3-config-secret",
     ),
-    # pkg/etcd/snapshot: a backup is the file that K3s writes, and restoring one needs K3s's own steps.
+    # docs.k3s.io/cli/server ("Forget all peers"): with it in config.yaml K3s would reset the cluster and end at each start.
     **_for("a cluster is restored with restoreFile, or with bin/restore", "cluster-reset cluster-reset-restore-path"),
     **_for("set `disable`", "disable no-deploy"),
     **_for("the kubeconfig on a server is for root only", "write-kubeconfig-mode write-kubeconfig-group"),
@@ -48,7 +50,6 @@ MANAGED: Mapping[str, str] = {
     ),
     **_for("the stack calls cluster, user and context after itself in your kubeconfig", "write-kubeconfig-name"),
     **_for("this is the file that K3s reads its settings from", "config"),
-    # pkg/server and pkg/agent keep all they know in it, and find nothing in another: an empty cluster starts.
     **_for(
         "K3s would start an empty cluster there, and what this program reads on a node is in /var/lib/rancher/k3s",
         "data-dir",
@@ -65,7 +66,7 @@ MANAGED: Mapping[str, str] = {
     ),
     **_for(_NEEDED, "disable-apiserver disable-controller-manager disable-scheduler"),
     **_for("set datastoreEngine; with `etcd` every server is a member", "disable-etcd"),
-    # pkg/daemons/control/server.go, cloudControllerManager: it takes the taint off that the kubelet registers with.
+    # docs.k3s.io/networking/networking-services ("Deploying an External Cloud Controller Manager").
     **_for(
         "without it nodes keep the taint node.cloudprovider.kubernetes.io/uninitialized, and no pod runs",
         "disable-cloud-controller",
@@ -74,12 +75,12 @@ MANAGED: Mapping[str, str] = {
         "Services would lead nowhere: what stands in for kube-proxy is a CNI of its own, and this cluster has Flannel",
         "disable-kube-proxy",
     ),
-    # Flag text: "Use node external IP addresses for Flannel traffic".
+    # docs.k3s.io/networking/basic-network-options: external addresses instead of internal ones.
     **_for("the firewalls let Flannel's traffic through inside the VPC only", "flannel-external-ip"),
     **_for("droplets run K3s as root", "rootless"),
     **_for("nodes reach each other in the stack's own VPC, and have no Tailscale", "vpn-auth vpn-auth-file"),
     **_for("K3s's log is in the journal (`journalctl -u k3s`), where this program quotes it from", "log"),
-    # Flags that hide in K3s's source, or did until v1.25.
+    # Flags that are hidden in pkg/cli/cmds, or were until K3s gave them up.
     **_for("the stack makes the tokens itself", "cluster-secret"),
     **_for("no node would be Ready without Flannel", "no-flannel"),
     **_for(_OLD.format("selinux"), "disable-selinux"),
