@@ -40,7 +40,7 @@ MANAGED: Mapping[str, str] = {
         "etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-s3 etcd-s3-endpoint etcd-s3-bucket etcd-s3-region "
         "etcd-s3-folder etcd-s3-access-key etcd-s3-secret-key etcd-s3-retention etcd-s3-config-secret",
     ),
-    # docs.k3s.io/cli/server ("Forget all peers"): with it in config.yaml K3s would reset the cluster and end at each start.
+    # docs.k3s.io/cli/server: "Forget all peers and become sole member of a new cluster", after which K3s ends.
     **_for("a cluster is restored with restoreFile, or with bin/restore", "cluster-reset cluster-reset-restore-path"),
     **_for("set `disable`", "disable no-deploy"),
     **_for("the kubeconfig on a server is for root only", "write-kubeconfig-mode write-kubeconfig-group"),
