@@ -12,6 +12,7 @@ from typing import TypeVar
 import pulumi
 
 from k3s_cluster import k3s_version
+from k3s_cluster.settings import managed_flags
 from k3s_cluster.settings import values as rule
 from k3s_cluster.settings.defaults import as_pulumi_holds, defaults
 from k3s_cluster.settings.model import (
@@ -79,8 +80,8 @@ _RULES: dict[str, Callable[[str], object]] = {
     "image": rule.matching(rule.SLUG, "an image's slug, such as `ubuntu-24-04-x64`, or its number"),
     "k3sVersion": rule.release,
     "disable": rule.list_of(rule.component),
-    "k3sServerConfig": rule.k3s_config,
-    "k3sAgentConfig": rule.k3s_config,
+    "k3sServerConfig": rule.json_object,
+    "k3sAgentConfig": rule.json_object,
     "auditLog": rule.audit_log,
     "hardened": rule.yes_or_no,
     "datastoreEngine": rule.one_of("auto", "sqlite", "pg", "mysql", "etcd", "external"),
@@ -427,6 +428,8 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
             "set agentCount, or leave serverTaint at `false`."
         )
+    problems += managed_flags.refusals("server", settings.server_config, settings.k3s_version)
+    problems += managed_flags.refusals("agent", settings.agent_config, settings.k3s_version)
     if settings.hardened:
         for key, config in (("k3sServerConfig", settings.server_config), ("k3sAgentConfig", settings.agent_config)):
             for name, (refused, reason) in UNDOES.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,30 +32,6 @@ DIGITALOCEAN_RANGES = ("10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24", "10.22
 #: docs.k3s.io/cli/server: K3s's default pod and service ranges.
 K3S_RANGES = ("10.42.0.0/16", "10.43.0.0/16")
 PRIVATE_RANGES = tuple(IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-#: K3s's flags that the stack sets itself, and what to do instead.
-MANAGED_K3S_KEYS = {
-    **dict.fromkeys(("token", "token-file", "agent-token", "agent-token-file"), "the stack makes the tokens itself"),
-    **dict.fromkeys(("server", "tls-san", "cluster-init"), "the stack sets it to its own addresses"),
-    **dict.fromkeys(
-        ("datastore-endpoint", "datastore-cafile", "datastore-certfile", "datastore-keyfile"),
-        "the stack makes the datastore itself; see the settings that begin with datastore",
-    ),
-    **dict.fromkeys(
-        ("node-name", "node-ip", "node-external-ip", "advertise-address", "flannel-iface"),
-        "the stack sets it from the droplet",
-    ),
-    **dict.fromkeys(("node-label", "node-taint"), "set labels and taints in agentPools, or serverTaint"),
-    **dict.fromkeys(
-        (
-            *("etcd-snapshot-schedule-cron", "etcd-snapshot-retention", "etcd-s3", "etcd-s3-endpoint"),
-            *("etcd-s3-bucket", "etcd-s3-region", "etcd-s3-folder", "etcd-s3-access-key", "etcd-s3-secret-key"),
-            "etcd-s3-retention",
-        ),
-        "see the settings that begin with etcd",
-    ),
-    "disable": "set `disable`",
-    "write-kubeconfig-mode": "the kubeconfig on a server is for root only",
-}
 
 
 class Refused(Exception):
@@ -267,18 +243,6 @@ def json_object(raw: str) -> dict[str, object]:
     return found
 
 
-def k3s_config(raw: str) -> Mapping[str, object]:
-    found = json_object(raw)
-    for key, value in found.items():
-        if key in MANAGED_K3S_KEYS:
-            raise Refused(f"may not hold `{key}`: {MANAGED_K3S_KEYS[key]}")
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
-            raise Refused(f"may hold K3s's flags without their dashes in front, not `{key}`")
-        if not (isinstance(value, str | int | bool) or _is_text_list(value)):
-            raise Refused(f"has for `{key}` neither a text, a number, true or false, nor a list of texts")
-    return found
-
-
 def audit_log(raw: str) -> str:
     """`auto`, `off`, `metadata`, or the text of the policy file that `raw` names."""
     if raw in ("auto", "off", "metadata"):
@@ -302,10 +266,6 @@ def audit_log(raw: str) -> str:
     ):
         raise Refused("names a file that holds no audit policy: `apiVersion: audit.k8s.io/v1`, `kind: Policy`, `rules`")
     return policy
-
-
-def _is_text_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def datastore_endpoint(raw: str) -> str:

@@ -121,7 +121,6 @@ def test_a_program_that_dies_takes_k3s_with_it(machine: Make) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"no_such_key": 1}, "flag provided but not defined: -no-such-key"),
         ({"flannel_iface": "eth7"}, "flannel-iface: unable to find interface eth7"),
         ({"cluster_init": True, "etcd_s3_config_secret": "s3"}, "etcd-s3-config-secret is not supported"),
     ],
@@ -133,6 +132,19 @@ def test_what_cannot_be_honoured_stops_the_start(machine: Make, config: dict[str
     assert one.process
     assert one.process.wait(30) == 1
     assert message in one.log
+
+
+def test_an_unknown_key_is_skipped_by_a_server_and_ends_an_agent(machine: Make) -> None:
+    """github.com/k3s-io/k3s, pkg/configfilearg: parser.go, stripInvalidFlags, and ValidFlags in defaultparser.go."""
+    one, two = machine(1), machine(2)
+    server(one, no_such_key=1)
+    one.start("server")
+    assert "Unknown flag --no-such-key found in config.yaml, skipping" in one.log
+    two.configure(server=f"https://{one.address}:6443", token="agent-secret", no_such_key=1)
+    two.begin("agent")
+    assert two.process
+    assert two.process.wait(30) == 1
+    assert "flag provided but not defined: -no-such-key" in two.log
 
 
 def test_two_servers_share_a_database_and_agents_outlive_the_one_they_joined(machine: Make, postgresql: str) -> None:

@@ -40,14 +40,19 @@ type Flag struct {
 	Reason string
 }
 
+func (f Flag) has(role Role) bool { return role == Server && f.Server || role == Agent && f.Agent }
+
 const (
 	noContainers = "no containers run here"
 	noPodNetwork = "there is no pod network here"
 	noHelm       = "the stand-in has no Helm controller"
 	noProxy      = "the stand-in has no kube-proxy"
+	onePort      = "API server and supervisor share https-listen-port here, as they do in K3s by default"
 )
 
-// Flags is every option that the stand-in knows; any other is an error, as it is on K3s's command line.
+// Flags is every option of both commands, of the newest K3s: github.com/k3s-io/k3s, pkg/cli/cmds, server.go (ServerFlags)
+// and agent.go (NewAgentCommand). k3s_cluster/settings/k3s_flags.py has the same list for the program, and
+// tests/unit/test_k3s_flags.py compares the two.
 var Flags = []Flag{
 	{Name: "config", Short: "c", Server: true, Agent: true, Environment: "K3S_CONFIG_FILE", Default: "/etc/rancher/k3s/config.yaml"},
 	{Name: "debug", Kind: Bool, Server: true, Agent: true, Environment: "K3S_DEBUG"},
@@ -59,8 +64,11 @@ var Flags = []Flag{
 	{Name: "agent-token", Server: true, Environment: "K3S_AGENT_TOKEN"},
 	{Name: "agent-token-file", Server: true, Environment: "K3S_AGENT_TOKEN_FILE"},
 
-	{Name: "bind-address", Server: true, Default: "0.0.0.0"},
+	{Name: "bind-address", Server: true, Agent: true, Default: "0.0.0.0"},
 	{Name: "https-listen-port", Kind: Number, Server: true, Default: "6443"},
+	{Name: "supervisor-port", Kind: Number, Server: true, Use: Refused, Reason: onePort},
+	{Name: "apiserver-port", Kind: Number, Server: true, Use: Refused, Reason: onePort},
+	{Name: "apiserver-bind-address", Server: true, Use: Refused, Reason: onePort},
 	{Name: "advertise-address", Server: true},
 	{Name: "advertise-port", Kind: Number, Server: true},
 	{Name: "tls-san", Kind: List, Server: true},
@@ -72,10 +80,10 @@ var Flags = []Flag{
 	{Name: "datastore-certfile", Server: true, Environment: "K3S_DATASTORE_CERTFILE"},
 	{Name: "datastore-keyfile", Server: true, Environment: "K3S_DATASTORE_KEYFILE"},
 
-	{Name: "cluster-cidr", Server: true, Default: "10.42.0.0/16"},
-	{Name: "service-cidr", Server: true, Default: "10.43.0.0/16"},
+	{Name: "cluster-cidr", Kind: List, Server: true, Default: "10.42.0.0/16"},
+	{Name: "service-cidr", Kind: List, Server: true, Default: "10.43.0.0/16"},
 	{Name: "service-node-port-range", Server: true, Default: "30000-32767"},
-	{Name: "cluster-dns", Server: true, Default: "10.43.0.10"},
+	{Name: "cluster-dns", Kind: List, Server: true, Default: "10.43.0.10"},
 	{Name: "cluster-domain", Server: true, Default: "cluster.local"},
 	{Name: "flannel-backend", Server: true, Default: "vxlan", Use: Logged, Reason: noPodNetwork + "; servers with different ones are not refused, as they are by K3s"},
 	{Name: "secrets-encryption", Kind: Bool, Server: true},
@@ -113,6 +121,7 @@ var Flags = []Flag{
 	{Name: "etcd-disable-snapshots", Kind: Bool, Server: true},
 	{Name: "etcd-snapshot-name", Server: true, Default: "etcd-snapshot"},
 	{Name: "etcd-snapshot-schedule-cron", Server: true, Default: "0 */12 * * *"},
+	{Name: "etcd-snapshot-reconcile-interval", Server: true, Use: Logged, Reason: "snapshots are listed from the disk and the bucket themselves"},
 	{Name: "etcd-snapshot-retention", Kind: Number, Server: true, Default: "5"},
 	{Name: "etcd-snapshot-dir", Server: true},
 	{Name: "etcd-snapshot-compress", Kind: Bool, Server: true, Use: Refused, Reason: "snapshots are kept as etcd writes them"},
@@ -137,6 +146,7 @@ var Flags = []Flag{
 	{Name: "vpn-auth", Server: true, Agent: true, Environment: "K3S_VPN_AUTH", Use: Refused, Reason: "there is no VPN here"},
 	{Name: "vpn-auth-file", Server: true, Agent: true, Environment: "K3S_VPN_AUTH_FILE", Use: Refused, Reason: "there is no VPN here"},
 	{Name: "write-kubeconfig-group", Server: true, Environment: "K3S_KUBECONFIG_GROUP", Use: Refused, Reason: "use write-kubeconfig-mode"},
+	{Name: "write-kubeconfig-name", Server: true, Use: Refused, Reason: "the kubeconfig's names are K3s's default ones"},
 	{Name: "tls-san-security", Kind: Bool, Server: true, Use: Logged, Reason: "the certificate never holds a name that was not configured"},
 	{Name: "egress-selector-mode", Server: true, Use: Logged, Reason: "the API server reaches kubelets directly, on port 10250"},
 	{Name: "flannel-conf", Server: true, Agent: true, Use: Logged, Reason: noPodNetwork},
@@ -144,15 +154,25 @@ var Flags = []Flag{
 	{Name: "flannel-ipv6-masq", Kind: Bool, Server: true, Use: Logged, Reason: noPodNetwork},
 	{Name: "flannel-external-ip", Kind: Bool, Server: true, Use: Logged, Reason: noPodNetwork},
 	{Name: "resolv-conf", Server: true, Agent: true, Environment: "K3S_RESOLV_CONF", Use: Logged, Reason: noContainers},
+	{Name: "node-internal-dns", Kind: List, Server: true, Agent: true, Use: Refused, Reason: "nodes have addresses and no names here"},
+	{Name: "node-external-dns", Kind: List, Server: true, Agent: true, Use: Refused, Reason: "nodes have addresses and no names here"},
+	{Name: "disable-apiserver-lb", Kind: Bool, Agent: true, Use: Refused, Reason: "an agent reaches its servers through its load balancer here"},
+	{Name: "kine-tls", Kind: Bool, Server: true, Use: Logged, Reason: "kine listens on a socket that root alone may open"},
+	{Name: "secrets-encryption-provider", Server: true, Use: Refused, Reason: "it encrypts with aescbc, K3s's default"},
 	{Name: "servicelb-namespace", Server: true, Use: Logged, Reason: "the stand-in has no ServiceLB"},
+	{Name: "helm-controller-arg", Kind: List, Server: true, Use: Logged, Reason: noHelm},
 	{Name: "helm-job-image", Server: true, Use: Logged, Reason: noHelm},
 	{Name: "kube-cloud-controller-manager-arg", Kind: List, Server: true, Use: Logged, Reason: "K3s's cloud controller is part of the server process here"},
+	{Name: "kube-controller-arg", Kind: List, Server: true, Use: Refused, Reason: "use kube-controller-manager-arg"},
+	{Name: "kube-cloud-controller-arg", Kind: List, Server: true, Use: Refused, Reason: "use kube-cloud-controller-manager-arg"},
 	{Name: "selinux", Kind: Bool, Server: true, Agent: true, Environment: "K3S_SELINUX", Use: Logged, Reason: noContainers},
 	{Name: "docker", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "container-runtime-endpoint", Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "image-service-endpoint", Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "default-runtime", Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "disable-default-registry-endpoint", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "nonroot-devices", Kind: Bool, Server: true, Agent: true, Use: Logged, Reason: noContainers},
+	{Name: "airgap-extra-registry", Kind: List, Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "pause-image", Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "snapshotter", Server: true, Agent: true, Use: Logged, Reason: noContainers},
 	{Name: "private-registry", Server: true, Agent: true, Use: Logged, Reason: noContainers},

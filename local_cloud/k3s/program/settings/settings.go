@@ -29,7 +29,7 @@ const (
 type Settings struct {
 	Role   Role
 	values map[string][]string
-	// Notices are sentences for the log about flags that change nothing here.
+	// Notices are sentences for the log about what changes nothing here.
 	Notices []string
 }
 
@@ -63,12 +63,23 @@ func (c collected) Set(value string) error {
 
 // Read parses the arguments after `k3s server` or `k3s agent`.
 //
-// An unknown key of config.yaml is an error here for both roles. K3s refuses it for agents, but its server only logs
-// `Unknown flag --x found in config.yaml, skipping` (github.com/k3s-io/k3s/issues/4510); the stand-in is stricter,
-// so that a misspelt key is found before it reaches a real cluster.
+// A key of config.yaml that is no flag of a server is skipped with a warning, and one that is no flag of an agent is an
+// error: github.com/k3s-io/k3s, pkg/configfilearg, stripInvalidFlags in parser.go, which knows the flags of the commands
+// in DefaultParser.ValidFlags of defaultparser.go: `server` is among them, `agent` is not. So since v1.22.4 and v1.21.7
+// (pull request 4464); before, and on the command line always, it is an error for both.
 func Read(role Role, arguments []string, environment func(string) string) (Settings, error) {
 	path, required := configPath(arguments, environment)
-	fromFile, err := fileArguments(path, required)
+	names := map[string]bool{}
+	for _, known := range Flags {
+		if known.has(role) {
+			names[known.Name] = true
+			if known.Short != "" {
+				names[known.Short] = true
+			}
+		}
+	}
+	skips := func(key string) bool { return role == Server && !names[key] }
+	fromFile, skipped, err := fileArguments(path, required, skips)
 	if err != nil {
 		return Settings{}, fmt.Errorf("failed to read config: %w", err)
 	}
@@ -76,7 +87,7 @@ func Read(role Role, arguments []string, environment func(string) string) (Setti
 	set := flag.NewFlagSet("k3s "+string(role), flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	for _, known := range Flags {
-		if role == Server && !known.Server || role == Agent && !known.Agent {
+		if !known.has(role) {
 			continue
 		}
 		values := []string{}
@@ -93,6 +104,9 @@ func Read(role Role, arguments []string, environment func(string) string) (Setti
 		return Settings{}, fmt.Errorf("unexpected argument %q", extra[0])
 	}
 	settings := Settings{Role: role, values: map[string][]string{}}
+	for _, name := range skipped {
+		settings.Notices = append(settings.Notices, fmt.Sprintf("Unknown flag %s found in config.yaml, skipping", name))
+	}
 	for _, known := range Flags {
 		values, applies := given[known.Name]
 		if !applies {

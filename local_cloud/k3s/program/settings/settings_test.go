@@ -59,7 +59,7 @@ func TestDropInsReplaceKeysAndAddToLists(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for config, message := range map[string]string{
-		"no-such-flag: 1":                                           "flag provided but not defined: -no-such-flag",
+		"secrets-encryption-provider: secretbox":                    "secrets-encryption-provider is not supported",
 		"etcd-s3-config-secret: s3":                                 "etcd-s3-config-secret is not supported",
 		"etcd-s3-timeout: soon":                                     "etcd-s3-timeout",
 		"etcd-snapshot-schedule-cron: often":                        "etcd-snapshot-schedule-cron",
@@ -82,9 +82,41 @@ func TestRefusals(t *testing.T) {
 		"token: secret":                                              "--server is required",
 		"server: http://k3s:6443\ntoken: secret":                     "https://",
 		"server: https://k3s:6443\ntoken: secret\ntls-san: [a.name]": "flag provided but not defined: -tls-san",
+		"server: https://k3s:6443\ntoken: secret\nno-such-flag: 1":   "flag provided but not defined: -no-such-flag",
 	} {
 		if _, err := read(t, Agent, config); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: %v", config, err)
+		}
+	}
+}
+
+func TestAServerSkipsWhatIsNoFlagOfIts(t *testing.T) {
+	given, err := read(t, Server, "kubelet-args: [a=1, b=2]\nz: 1\nmap: {a: 1}\ndisable-apiserver-lb: true\nt: short\nkubelet-arg: [v=1]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{
+		"Unknown flag --kubelet-args found in config.yaml, skipping",
+		"Unknown flag --kubelet-args found in config.yaml, skipping",
+		"Unknown flag -z found in config.yaml, skipping",
+		"Unknown flag --map found in config.yaml, skipping",
+		"Unknown flag --disable-apiserver-lb found in config.yaml, skipping",
+	}; !slices.Equal(given.Notices, want) {
+		t.Errorf("notices are %q", given.Notices)
+	}
+	if arguments := given.Raw("kubelet-arg"); !slices.Equal(arguments, []string{"v=1"}) {
+		t.Errorf("kubelet-arg is %q", arguments)
+	}
+	if token := given.Text("token"); token != "short" {
+		t.Errorf("token is %q", token)
+	}
+}
+
+func TestNoCommandLineHoldsAnUnknownFlag(t *testing.T) {
+	for _, role := range []Role{Server, Agent} {
+		_, err := read(t, role, "", "--no-such-flag=1")
+		if err == nil || !strings.Contains(err.Error(), "flag provided but not defined: -no-such-flag") {
+			t.Errorf("%s: %v", role, err)
 		}
 	}
 }
