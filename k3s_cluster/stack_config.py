@@ -13,6 +13,7 @@ from pulumi.runtime.config import CONFIG
 
 from k3s_cluster.account.client import Credentials
 from k3s_cluster.settings import ClusterSettings, parse_settings
+from k3s_cluster.settings.parse import without_effect
 
 #: Where the DigitalOcean provider looks for a token and for the API (pulumi.com/registry/packages/digitalocean).
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
@@ -21,10 +22,16 @@ ENDPOINT = "https://api.digitalocean.com"
 
 
 def stack_settings() -> ClusterSettings:
-    """The settings of the current stack. Raises SettingsError, which Pulumi shows without a traceback."""
+    """The settings of the current stack; those without effect are warned of.
+
+    Raises SettingsError, which Pulumi shows without a traceback.
+    """
     own = _own(_config(), pulumi.get_project())
     secrets = {key for key in own if is_config_secret(f"{pulumi.get_project()}:{key}")}
-    return parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
+    settings = parse_settings(own, stack=pulumi.get_stack(), folder=Path.cwd(), secrets=secrets)
+    for line in without_effect(own, settings):
+        pulumi.log.warn(line)
+    return settings
 
 
 def stack_credentials() -> Credentials | None:

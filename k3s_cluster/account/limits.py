@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings
 
@@ -16,6 +17,14 @@ RESERVED_CONNECTIONS = 3
 #: Measured on the local cloud with kine 0.13.5, two servers and 40 clients that write and list: 12 on one server and
 #: 20 together, when the 22 of a database with 1 GiB were used up. At rest it is 4 on each.
 CONNECTIONS_PER_SERVER = 12
+#: Private (RFC 1918, RFC 4193), shared (RFC 6598), of one host and of one link: nothing on the internet is there.
+NOT_ON_THE_INTERNET = tuple(
+    ip_network(each)
+    for each in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("fc00::/7", "fe80::/10", "::1/128"),
+    )
+)
 
 
 def warnings(settings: ClusterSettings) -> list[str]:
@@ -29,7 +38,18 @@ def warnings(settings: ClusterSettings) -> list[str]:
             f"adminCidrs: {everyone} lets the whole internet reach SSH (port 22) and the Kubernetes API (port 6443); "
             "`pulumi config set --path 'adminCidrs[0]' 198.51.100.7/32`, with your own address, narrows it."
         )
+    elif all(_is_private(network) for network in settings.access.admin_cidrs):
+        ranges = ", ".join(str(network) for network in settings.access.admin_cidrs)
+        found.append(
+            f"adminCidrs: {ranges} {'is' if len(settings.access.admin_cidrs) == 1 else 'are'} private, and SSH and the "
+            "API are reached at public addresses: `pulumi up` itself will not get in. Set the address that the "
+            "internet sees you at."
+        )
     return found
+
+
+def _is_private(network: IPv4Network | IPv6Network) -> bool:
+    return any(network.version == each.version and network.subnet_of(each) for each in NOT_ON_THE_INTERNET)  # type: ignore[arg-type]
 
 
 def connection_limit(engine: str, size: str) -> int | None:

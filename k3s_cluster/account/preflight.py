@@ -81,10 +81,28 @@ def problems(settings: ClusterSettings, account: Account) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def advice(settings: ClusterSettings, account: Account) -> list[str]:
-    """What does not stand against the plan, and is better known before it is carried out.
+#: MiB that K3s asks for: docs.k3s.io/installation/requirements ("CPU and Memory").
+SERVER_MEMORY, AGENT_MEMORY = 2048, 512
 
-    A region's first VPC becomes its default one, which nobody can delete (github.com/digitalocean/godo/issues/337).
+
+def advice(settings: ClusterSettings, account: Account) -> list[str]:
+    """What does not stand against the plan, and is better known before it is carried out."""
+    return [*_small(settings, account), *_default_vpc(settings, account)]
+
+
+def _small(settings: ClusterSettings, account: Account) -> Iterator[str]:
+    sizes = {size.slug: size for size in account.sizes or ()}
+    for group in groups(settings):
+        size, least = sizes.get(group.size), SERVER_MEMORY if group.kind == "server" else AGENT_MEMORY
+        if size is not None and size.memory < least:
+            role = "server" if group.kind == "server" else "agent"
+            yield f"{group.size_key}: `{size.slug}` has {size.memory} MiB of memory, and K3s asks {least} for {role}s."
+
+
+def _default_vpc(settings: ClusterSettings, account: Account) -> list[str]:
+    """A region's first VPC becomes its default one, which nobody can delete.
+
+    docs.digitalocean.com/reference/dots/reference/vpcs/vpcs-create ("Note").
     """
     if settings.vpc_id or account.vpcs is None:
         return []

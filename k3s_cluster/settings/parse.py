@@ -169,6 +169,35 @@ def parse_settings(
     return settings
 
 
+def without_effect(config: Mapping[str, str], settings: ClusterSettings) -> list[str]:
+    """A line for each key that is set to something else than its default, and changes nothing in this stack."""
+    engine, single = settings.datastore.engine, settings.load_balancer is None
+    managed = isinstance(settings.datastore, ManagedDatastoreSettings)
+    because = {
+        **dict.fromkeys(
+            ("etcdSnapshotSchedule", "etcdSnapshotRetention"),
+            None if engine == "etcd" else f"datastoreEngine is `{engine}`, and not `etcd`",
+        ),
+        **dict.fromkeys(
+            ("datastoreVersion", "datastoreSize", "datastoreNodes", "datastorePasswordVersion"),
+            None if managed else f"datastoreEngine is `{engine}`, and DigitalOcean manages no database of it",
+        ),
+        **dict.fromkeys(
+            ("loadBalancerSize", "healthCheckInterval", "healthCheckHealthy", "healthCheckUnhealthy"),
+            f"topology `{settings.topology}` has no load balancer" if single else None,
+        ),
+        "projectEnvironment": "projectName names a project that is there" if settings.project_name else None,
+        "vpcCidr": "vpcId names a VPC that is there" if settings.vpc_id else None,
+        "agentSize": None if settings.agent_count else "there is no agent of that size: agentCount is 0",
+    }
+    usual = defaults()
+    return [
+        f"{key}: `{config[key]}` has no effect, because {reason}; `pulumi config rm {key}`."
+        for key, reason in because.items()
+        if reason and config.get(key, usual[key]) != usual[key]
+    ]
+
+
 def _quotes_for(raw: str) -> str:
     date = rule.unquoted_date(raw)
     return (

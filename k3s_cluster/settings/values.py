@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
@@ -16,6 +17,7 @@ from typing import TypeVar
 import yaml
 
 from k3s_cluster import k3s_version
+from k3s_cluster.settings import cron
 from k3s_cluster.settings.model import EtcdS3Settings, Network
 
 T = TypeVar("T")
@@ -230,6 +232,18 @@ def _public_key(entry: str) -> str:
         raise Refused(f"names a key file that cannot be read: `{entry}` ({reason}); give a public key file") from None
     if not re.fullmatch(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n]*)?", text):
         raise Refused(f"names `{entry}`, which holds no public key; give the file that ends in .pub")
+    kind, encoded = text.split()[:2]
+    if "-cert-" in kind:
+        raise Refused(f"names `{entry}`, which holds a certificate; give the public key that it was made for")
+    if kind not in KEY_TYPES:
+        raise Refused(f"names `{entry}`, whose key of type `{kind}` OpenSSH takes no more; make one with `ssh-keygen`")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        blob = b""
+    # RFC 4253, 6.6: a key begins with its type.
+    if blob[4 : 4 + int.from_bytes(blob[:4], "big")] != kind.encode():
+        raise Refused(f"names `{entry}`, whose key is damaged; give the file as `ssh-keygen` wrote it")
     return text
 
 
@@ -276,14 +290,29 @@ def datastore_endpoint(raw: str) -> str:
             "must be a datastore endpoint of K3s: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, "
             "`mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`, or etcd's `https://HOST:PORT,...`"
         )
+    # github.com/go-sql-driver/mysql, "DSN (Data Source Name)": an address without its network is taken for a network.
+    if scheme == "mysql" and not re.fullmatch(r"(.*@)?(tcp\([^()]+\)|unix\([^()]+\))/[^/]*", rest):
+        raise Refused("must name a MySQL as its client does: `mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`")
+    for port in _ports(scheme, rest):
+        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise Refused("has a port that is none: a number from 1 to 65535")
     return raw
+
+
+def _ports(scheme: str, rest: str) -> list[str]:
+    """The ports in what follows an endpoint's scheme; hosts without one are left out."""
+    if scheme == "mysql":
+        hosts = re.findall(r"@?tcp\(([^()]+)\)/[^/]*$", rest)
+    else:
+        hosts = [each.partition("://")[2] or each for each in rest.split(",")]
+        hosts = [re.split(r"[/?]", host.rpartition("@")[2], maxsplit=1)[0] for host in hosts]
+    return [found[1] for host in hosts if (found := re.search(r":([^:\]]*)$", host))]
 
 
 def cron_schedule(raw: str) -> str:
     """A cron expression as K3s reads it (docs.k3s.io/cli/etcd-snapshot): five fields, or `@daily` and its like."""
-    fields = r"[0-9*?/,-]+ [0-9*?/,-]+ [0-9*?/,-]+ [0-9A-Za-z*?/,-]+ [0-9A-Za-z*?/,-]+"
-    if not re.fullmatch(rf"{fields}|@(hourly|daily|weekly|monthly)|@every \d+[smh]", raw):
-        raise Refused("must be a cron expression of five fields, such as `0 */12 * * *`, or `@every 6h`")
+    if problem := cron.problem(raw):
+        raise Refused(problem)
     return raw
 
 
@@ -336,6 +365,11 @@ def certificates(raw: str) -> str:
     return f"{text}\n" if text else ""
 
 
+#: man.openbsd.org/sshd_config, PubkeyAcceptedAlgorithms: the types of keys that a server takes.
+KEY_TYPES = (
+    *("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"),
+)
 SLUG = r"[a-z0-9]+(-[a-z0-9.]+)*"
 
 

@@ -139,6 +139,24 @@ def test_connections_by_size(engine: str, size: str, connections: int | None) ->
     assert limits.connection_limit(engine, size) == connections
 
 
+@pytest.mark.parametrize(
+    ("ranges", "warned"),
+    [
+        (["10.0.0.0/8"], True),
+        (["192.168.1.7/32", "fd00::/8"], True),
+        (["100.64.0.0/10"], True),
+        (["10.0.0.0/8", "198.51.100.7/32"], False),
+        (["172.32.0.0/16"], False),
+        (["192.168.1.7/32", "2001:db8::/32"], False),
+    ],
+)
+def test_administrators_whom_the_internet_never_sees_are_said(ranges: list[str], warned: bool) -> None:
+    said = limits.warnings(settings(topology="single-node", adminCidrs=ranges))
+    assert [line.partition(" private")[0].startswith(f"adminCidrs: {', '.join(ranges)} ") for line in said] == [
+        True
+    ] * warned
+
+
 def test_administrators_everywhere_are_said() -> None:
     (warning,) = limits.warnings(settings(topology="single-node"))
     assert warning == (

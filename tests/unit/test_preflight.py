@@ -275,6 +275,20 @@ def test_the_first_vpc_of_a_region_is_said_to_stay() -> None:
     assert advice(settings(), replace(ACCOUNT, vpcs=None)) == []
 
 
+def test_a_size_with_less_memory_than_k3s_asks_is_said() -> None:
+    small = [
+        replace(ACCOUNT.sizes[0], slug=slug, memory=memory) for slug, memory in (("s-small", 2047), ("s-tiny", 511))
+    ]
+    account = replace(ACCOUNT, sizes=(*ACCOUNT.sizes, *small))
+    assert advice(settings(serverSize="s-small"), account) == [
+        "serverSize: `s-small` has 2047 MiB of memory, and K3s asks 2048 for servers."
+    ]
+    assert advice(settings(agentSize="s-tiny"), account) == [
+        "agentSize: `s-tiny` has 511 MiB of memory, and K3s asks 512 for agents."
+    ]
+    assert advice(settings(agentSize="s-small"), account) == []
+
+
 def test_a_default_vpc_that_an_earlier_stack_left_is_pointed_at() -> None:
     default = Vpc("left-1", "k3s-vpc-01", "fra1", IPv4Network("10.10.10.0/24"), default=True)
     (said,) = advice(settings(), replace(ACCOUNT, vpcs=(default,)))

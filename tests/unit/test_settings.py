@@ -17,8 +17,10 @@ from k3s_cluster.settings import (
     ManagedDatastoreSettings,
     SettingsError,
     SqliteDatastoreSettings,
+    cron,
     parse_settings,
 )
+from k3s_cluster.settings.parse import without_effect
 from tests.unit.stack_files import CHECKOUT, config, declared, stack_config
 
 
@@ -202,12 +204,15 @@ def test_the_repository_s_stacks_are_good(stack: str) -> None:
     assert parse_settings(stack_config(stack), stack=stack, folder=CHECKOUT).stack == stack
 
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+
+
 def test_public_key_files_are_read_and_account_keys_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "id_ed25519.pub"
-    file.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@laptop\n")
+    file.write_text(f"{KEY} me@laptop\n")
     settings = parse_settings(config(sshKeys=["laptop", str(file)]), stack="dev", folder=CHECKOUT)
     assert settings.access.account_keys == ("laptop",)
-    assert settings.access.public_keys == ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@laptop",)
+    assert settings.access.public_keys == (f"{KEY} me@laptop",)
 
 
 def test_pools_take_the_stack_s_image_and_replace_the_short_form_unless_it_has_a_count() -> None:
@@ -655,6 +660,112 @@ REFUSED = {
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(changes: dict[str, object], message: str) -> None:
     assert refusals(config(**changes)) == (message,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ssh-dss AAAAB3NzaC1kc3MAAACB me", "whose key of type `ssh-dss` OpenSSH takes no more"),
+        ("ssh-ed25519-cert-v01@openssh.com AAAA me", "which holds a certificate; give the public key that it was made"),
+        ("ssh-frog AAAA me", "whose key of type `ssh-frog` OpenSSH takes no more"),
+        (KEY[:-5], "whose key is damaged"),
+        (KEY.replace("ssh-ed25519", "ssh-rsa"), "whose key is damaged"),
+        ("", "which holds no public key"),
+    ],
+)
+def test_a_key_that_no_server_would_take_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "id.pub"
+    file.write_text(text)
+    (problem,) = refusals(config(sshKeys=[str(file)]))
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "0 */12 * * *",
+        "59 23 31 12 6",
+        "0 0 1 1 0",
+        "*/5,30 0-6/2 ? jan-DEC sun",
+        "5/15 * * * *",
+        "@midnight",
+        "@every 1h30m",
+    ],
+)
+def test_a_schedule_that_k3s_reads_is_taken(schedule: str) -> None:
+    assert cron.problem(schedule) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("61 * * * *", "has `61` for the minute, which goes from 0 to 59"),
+        ("60 * * * *", "has `60` for the minute, which goes from 0 to 59"),
+        ("0 25 * * *", "has `25` for the hour, which goes from 0 to 23"),
+        ("0 24 * * *", "has `24` for the hour, which goes from 0 to 23"),
+        ("0 0 0 * *", "has `0` for the day of the month, which goes from 1 to 31"),
+        ("0 0 32 * *", "has `32` for the day of the month, which goes from 1 to 31"),
+        ("0 0 * 13 *", "has `13` for the month, which goes from 1 to 12, or a name such as `feb`"),
+        ("0 0 * * 7", "has `7` for the day of the week, which goes from 0 to 6, or a name such as `mon`"),
+        ("0 0 * * someday", "has `someday` for the day of the week, which goes from 0 to 6, or a name such as `mon`"),
+        ("0 9-5 * * *", "has `9-5` for the hour, which ends before it begins"),
+        ("*/0 * * * *", "has `*/0` for the minute, and a step must be a number above zero, such as `*/2`"),
+        ("1, * * * *", "has `` for the minute, which goes from 0 to 59"),
+        ("@sometimes", "must be `@yearly`, `@annually`, `@monthly`, "),
+        ("@every day", "must be `@yearly`"),
+        ("* * * *", "must be a cron expression of five fields"),
+    ],
+)
+def test_a_schedule_that_k3s_does_not_read_is_refused(schedule: str, message: str) -> None:
+    (problem,) = refusals(config(datastoreEngine="etcd", etcdSnapshotSchedule=schedule))
+    assert problem.startswith(f"etcdSnapshotSchedule: `{schedule}` {message}")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "message"),
+    [
+        ("postgres://u:p@host:99999/db", "has a port that is none"),
+        ("postgres://u:p@host:0/db?sslmode=require", "has a port that is none"),
+        ("mysql://u:p@tcp(host:65536)/db", "has a port that is none"),
+        ("https://one:2379,https://two:x", "has a port that is none"),
+        ("mysql://u:p@host:3306/db", "must name a MySQL as its client does: `mysql://USER:PASSWORD@tcp(HOST:PORT)/"),
+        ("postgres://u:p@host:65535/db", ""),
+        ("postgres://u:p%3A99999@host/db", ""),
+        ("postgres://u:p@[2001:db8::1]:5432/db", ""),
+        ("mysql://u:p:99999@tcp(host:3306)/db?tls=true", ""),
+        ("https://one:2379,https://two:2379", ""),
+    ],
+)
+def test_an_endpoint_s_port_and_form_are_looked_at_without_showing_it(endpoint: str, message: str) -> None:
+    given = config(datastoreEngine="external", datastoreEndpoint=endpoint)
+    if not message:
+        assert parse_settings(given, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
+        return
+    (problem,) = refusals(given, secrets=SECRET_KEYS)
+    assert problem.startswith(f"datastoreEndpoint: its value {message}")
+    assert "u:p" not in problem
+
+
+def told_of(**changes: object) -> list[str]:
+    given = config(**changes)
+    lines = without_effect(given, parse_settings(given, stack="dev", folder=CHECKOUT))
+    return [line.partition(":")[0] for line in lines]
+
+
+def test_a_setting_that_changes_nothing_is_told() -> None:
+    assert told_of() == told_of(topology="single-node") == []
+    given = config(etcdSnapshotSchedule="@daily")
+    (line,) = without_effect(given, parse_settings(given, stack="dev", folder=CHECKOUT))
+    assert line == (
+        "etcdSnapshotSchedule: `@daily` has no effect, because datastoreEngine is `pg`, and not `etcd`; "
+        "`pulumi config rm etcdSnapshotSchedule`."
+    )
+    assert told_of(datastoreEngine="etcd", etcdSnapshotSchedule="@daily", serverCount=3) == []
+    assert told_of(topology="single-node", loadBalancerSize="lb-large") == ["loadBalancerSize"]
+    assert told_of(loadBalancerSize="lb-large", healthCheckInterval=20) == []
+    assert told_of(topology="single-node", datastoreSize="db-s-2vcpu-4gb") == ["datastoreSize"]
+    assert told_of(agentCount=0, agentSize="s-8vcpu-16gb") == ["agentSize"]
+    assert told_of(vpcId="5a4981aa-9653-4bd1-bef5-d6bff52042e4", vpcCidr="10.9.0.0/24") == ["vpcCidr"]
 
 
 def test_a_private_key_file_is_refused_without_showing_it(tmp_path: Path) -> None:
