@@ -77,6 +77,11 @@ class Machine:
         return self.folder / "console.log"
 
     @property
+    def booting(self) -> Path:
+        """There from its being switched on until `await_boot` has seen how that ends."""
+        return self.folder / "booting"
+
+    @property
     def boot_failure(self) -> Path:
         """Why its last boot failed; there is no such file where it did not."""
         return self.folder / "boot-failure"
@@ -108,6 +113,7 @@ class Machine:
         if self.is_on():
             return
         self.boot_failure.unlink(missing_ok=True)
+        self.booting.touch()
         namespaces.ensure_host(self.namespace, links(spec))
         self.plug(spec)
         groups = control_groups.ensure(self.control_group, spec.memory_mib)
@@ -146,16 +152,26 @@ class Machine:
 
     def await_boot(self, seconds: float = BOOT_SECONDS) -> None:
         """Return when it has booted. MachineRoomError, with its console's last lines, when it ends or hangs before."""
+        if not self.booting.exists():
+            return  # it is up since long: what its owner does with it then is no failed boot
         _within(seconds, lambda: self.has_booted() or not self.is_on())
         if self.has_booted():
+            self.booting.unlink(missing_ok=True)
             return
         what = f"had not booted after {seconds:g} s" if self.is_on() else "ended while it booted"
+        try:
+            said = last_lines(self._end_of_console(), CONSOLE_LINES)
+            failure = "\n".join([f"the machine {what}; its console's last lines:", *(f"    {line}" for line in said)])
+            self.boot_failure.write_text(failure + "\n")
+        except FileNotFoundError as error:
+            raise MachineRoomError(f"the machine of droplet {self.id} was destroyed while it booted") from error
+        self.booting.unlink(missing_ok=True)
+        raise MachineRoomError(failure)
+
+    def _end_of_console(self) -> str:
         with self.console_log.open("rb") as console:
             console.seek(max(0, console.seek(0, os.SEEK_END) - CONSOLE_BYTES))
-            said = last_lines(console.read().decode(errors="replace"), CONSOLE_LINES)
-        failure = "\n".join([f"the machine {what}; its console's last lines:", *(f"    {line}" for line in said)])
-        self.boot_failure.write_text(failure + "\n")
-        raise MachineRoomError(failure)
+            return console.read().decode(errors="replace")
 
     def has_booted(self) -> bool:
         """Whether its systemd has come as far as opening D-Bus's socket, just before the basic system: bootup(7)."""
