@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -151,6 +152,8 @@ def _status() -> int:
         state = "on" if machine.is_on() else "off"
         memory = _mib(pids, machine.namespace)
         print(f"droplet   {spec.name}  {spec.id}  {state}  {spec.public_ip}  {spec.private_ip}  {memory}")
+        if machine.boot_failure.exists():
+            print(textwrap.indent(machine.boot_failure.read_text().rstrip(), " " * 10))
     for each in cluster_ids():
         print(f"database  {each}  {'on' if cluster(each).is_on() else 'off'}  {_mib(pids, cluster(each).namespace)}")
     for store in stores.used():

@@ -149,7 +149,10 @@ class MachineRoom(Protocol):
     """What the API asks of the machines. Creation returns when DigitalOcean would say `active` or `online`."""
 
     def start_droplet(self, spec: DropletSpec) -> None:
-        """Make the machine if it is not there, and boot it if it is off. SSH may answer only later, as there."""
+        """Make the machine if it is not there, and switch it on if it is off."""
+
+    def await_droplet(self, droplet_id: int) -> None:
+        """Return when its machine has booted: SSH may answer only later, as there. One that does not boot is off."""
 
     def power_off_droplet(self, droplet_id: int) -> None: ...
 

@@ -50,6 +50,17 @@ class RealMachineRoom:
             records.save(spec)
             machine.boot(spec, image)
 
+    def await_droplet(self, droplet_id: int) -> None:
+        # Without the lock: a droplet may be destroyed, or its power cut, while it boots.
+        machine = Machine(droplet_id)
+        try:
+            machine.await_boot()
+        except MachineRoomError:
+            with self._locks[droplet_id]:
+                if (spec := records.load(droplet_id)) is not None:
+                    machine.cut_power(spec)
+            raise
+
     def power_off_droplet(self, droplet_id: int) -> None:
         with self._locks[droplet_id]:
             self._existing(droplet_id).cut_power(_record(droplet_id))

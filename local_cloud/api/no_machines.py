@@ -23,6 +23,9 @@ class NoMachines:
         with self._lock:
             self._on.add(spec.id)
 
+    def await_droplet(self, droplet_id: int) -> None:
+        pass
+
     def power_off_droplet(self, droplet_id: int) -> None:
         with self._lock:
             self._on.discard(droplet_id)

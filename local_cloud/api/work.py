@@ -226,7 +226,8 @@ class Work:
         return problem
 
     def _power_on(self, droplet_id: int) -> str | None:
-        """Start the machine, its network rules first. A droplet that is gone meanwhile is no problem."""
+        """Start the machine, its network rules first, and wait until it has booted. A droplet that is gone meanwhile is
+        no problem; one that boots can be taken down meanwhile."""
         with self._turn(f"droplet:{droplet_id}"):
             with self._store.held() as store:
                 droplet = store.droplets.get(droplet_id)
@@ -238,6 +239,11 @@ class Work:
                 self._room.start_droplet(spec)
             except MachineRoomError as error:
                 return str(error)
+        try:
+            self._room.await_droplet(droplet_id)
+        except MachineRoomError as error:
+            with self._store.held() as store:
+                return str(error) if store.droplets.get(droplet_id) else None
         return None
 
     def _finish_action(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -29,6 +30,13 @@ CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW,CAP_NET_BIND_SERVICE"
 #: systemd(1), "Signals": real-time signals to PID 1.
 SIGNAL_POWER_OFF = signal.SIGRTMIN + 4
 SIGNAL_REBOOT = signal.SIGRTMIN + 5
+
+#: Many times what a boot takes, also where ten machines boot side by side on two processors.
+BOOT_SECONDS = 120
+#: What of a console tells why a boot failed.
+CONSOLE_BYTES, CONSOLE_LINES = 8192, 10
+#: Colours and their like: ECMA-48, 5.4, control sequences.
+CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 #: How long an orderly shutdown may take before the power goes, as behind DigitalOcean's `shutdown` action.
 SHUTDOWN_SECONDS = 30
@@ -68,6 +76,16 @@ class Machine:
     def console_log(self) -> Path:
         return self.folder / "console.log"
 
+    @property
+    def booting(self) -> Path:
+        """There from its being switched on until `await_boot` has seen how that ends."""
+        return self.folder / "booting"
+
+    @property
+    def boot_failure(self) -> Path:
+        """Why its last boot failed; there is no such file where it did not."""
+        return self.folder / "boot-failure"
+
     def exists(self) -> bool:
         return (self.folder / "upper").is_dir()
 
@@ -94,6 +112,8 @@ class Machine:
         """Switch it on; nothing when it is on."""
         if self.is_on():
             return
+        self.boot_failure.unlink(missing_ok=True)
+        self.booting.touch()
         namespaces.ensure_host(self.namespace, links(spec))
         self.plug(spec)
         groups = control_groups.ensure(self.control_group, spec.memory_mib)
@@ -129,6 +149,38 @@ class Machine:
             },
             cgroups=groups,
         )
+
+    def await_boot(self, seconds: float = BOOT_SECONDS) -> None:
+        """Return when it has booted. MachineRoomError, with its console's last lines, when it ends or hangs before."""
+        if not self.booting.exists():
+            return  # it is up since long: what its owner does with it then is no failed boot
+        _within(seconds, lambda: self.has_booted() or not self.is_on())
+        if self.has_booted():
+            self.booting.unlink(missing_ok=True)
+            return
+        what = f"had not booted after {seconds:g} s" if self.is_on() else "ended while it booted"
+        try:
+            said = last_lines(self._end_of_console(), CONSOLE_LINES)
+            failure = "\n".join([f"the machine {what}; its console's last lines:", *(f"    {line}" for line in said)])
+            self.boot_failure.write_text(failure + "\n")
+        except FileNotFoundError as error:
+            raise MachineRoomError(f"the machine of droplet {self.id} was destroyed while it booted") from error
+        self.booting.unlink(missing_ok=True)
+        raise MachineRoomError(failure)
+
+    def _end_of_console(self) -> str:
+        with self.console_log.open("rb") as console:
+            console.seek(max(0, console.seek(0, os.SEEK_END) - CONSOLE_BYTES))
+            return console.read().decode(errors="replace")
+
+    def has_booted(self) -> bool:
+        """Whether its systemd has come as far as opening D-Bus's socket, just before the basic system: bootup(7)."""
+        root = Path(f"/proc/{self.init_pid()}/root")
+        try:
+            # systemd-nspawn's own first process has this host's root for a moment.
+            return not root.samefile("/") and (root / "run/dbus/system_bus_socket").is_socket()
+        except OSError:
+            return False
 
     def is_on(self) -> bool:
         return processes.read_pid_file(self.pid_file) is not None
@@ -207,6 +259,13 @@ class Machine:
 def links(spec: DropletSpec) -> tuple[namespaces.Link, namespaces.Link]:
     """A droplet's interfaces: eth0 in public, eth1 in its VPC."""
     return namespaces.public_link(spec.public_ip), namespaces.private_link(spec.private_ip, spec.vpc_range)
+
+
+def last_lines(console: str, count: int) -> list[str]:
+    """The last lines with something on them, without what only a terminal understands."""
+    lines = CONTROL_SEQUENCE.sub("", console).replace("\r", "\n").splitlines()
+    printable = ("".join(letter for letter in line if letter.isprintable()).rstrip() for line in lines)
+    return [line for line in printable if line][-count:]
 
 
 def machine_ids() -> list[int]:

@@ -60,6 +60,9 @@ class RecordingRoom(NoMachines):
         self._called("start_droplet", spec)
         super().start_droplet(spec)
 
+    def await_droplet(self, droplet_id: int) -> None:
+        self._called("await_droplet", droplet_id)
+
     def power_off_droplet(self, droplet_id: int) -> None:
         self._called("power_off_droplet", droplet_id)
         super().power_off_droplet(droplet_id)

@@ -50,13 +50,42 @@ def test_rules_are_in_force_before_the_machine_starts(api: Api, room: RecordingR
     assert room.rules_of(address_of(droplet, "public"))
 
 
-def test_a_machine_that_does_not_start_leaves_an_errored_action(api: Api, room: RecordingRoom) -> None:
-    room.failing.add("start_droplet")
+@pytest.mark.parametrize("broken", ["start_droplet", "await_droplet"])
+def test_a_machine_that_does_not_boot_leaves_an_errored_action_and_is_off(
+    api: Api, room: RecordingRoom, broken: str
+) -> None:
+    room.failing.add(broken)
     made = api.ok("POST", "/v2/droplets", REQUEST)
     api.settle()
     action = api.ok("GET", f"/v2/actions/{made['links']['actions'][0]['id']}")["action"]
     assert action["status"] == "errored"
-    assert api.ok("GET", f"/v2/droplets/{made['droplet']['id']}")["droplet"]["status"] == "off"
+    room.power_off_droplet(made["droplet"]["id"])
+    droplet = api.ok("GET", f"/v2/droplets/{made['droplet']['id']}")["droplet"]
+    assert (droplet["status"], droplet["locked"]) == ("off", False)
+
+
+def test_a_droplet_is_new_until_its_machine_has_booted(api: Api, room: RecordingRoom) -> None:
+    room.gates["await_droplet"] = threading.Event()
+    droplet = api.ok("POST", "/v2/droplets", REQUEST)["droplet"]
+    assert api.ok("GET", f"/v2/droplets/{droplet['id']}")["droplet"]["status"] == "new"
+    room.gates["await_droplet"].set()
+    api.settle()
+    assert api.ok("GET", f"/v2/droplets/{droplet['id']}")["droplet"]["status"] == "active"
+
+
+def test_a_droplet_that_boots_can_be_destroyed_meanwhile(
+    api: Api, room: RecordingRoom, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    destroyed = threading.Event()
+    monkeypatch.setattr(room, "destroy_droplet", lambda droplet_id: destroyed.set())
+    room.gates["await_droplet"] = threading.Event()
+    room.failing.add("await_droplet")
+    droplet = api.ok("POST", "/v2/droplets", REQUEST)["droplet"]
+    api.ok("DELETE", f"/v2/droplets/{droplet['id']}")
+    assert destroyed.wait(5)
+    room.gates["await_droplet"].set()
+    api.settle()
+    assert "failed" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -14,19 +14,32 @@ from local_cloud.api.durations import Durations
 from local_cloud.api.no_machines import NoMachines
 from local_cloud.api.store import Store
 from local_cloud.http_server import HttpServer
+from local_cloud.machine_room import DropletSpec, MachineRoomError
 
 TOKEN = "dop_v1_" + "7" * 64
 CONTROL_KEY = "control-key"
 
 
+class _Room(NoMachines):
+    def __init__(self, unbootable: set[str]) -> None:
+        super().__init__()
+        self.unbootable = unbootable
+
+    def start_droplet(self, spec: DropletSpec) -> None:
+        if spec.name in self.unbootable:
+            raise MachineRoomError("it does not boot")
+        super().start_droplet(spec)
+
+
 class CloudServer:
-    """Serves until `close`. Records every request and answer."""
+    """Serves until `close`. Records every request and answer. Machines in `unbootable` (names) do not boot."""
 
     def __init__(self, folder: Path) -> None:
+        self.unbootable: set[str] = set()
         store = Store(folder / "store.sqlite3")
         store.add_token(TOKEN)
         store.set_control_key(CONTROL_KEY)
-        self.app = create_app(store, NoMachines(), Durations.fast())
+        self.app = create_app(store, _Room(self.unbootable), Durations.fast())
         resume(self.app)
         self.server = HttpServer(self.app, "127.0.0.1", port=0, threads=16)
         self.url = f"http://127.0.0.1:{self.server.port}"

@@ -314,6 +314,23 @@ def test_a_droplet_is_on_again_after_a_refused_resize(digitalocean: Plugin, clou
         time.sleep(0.1)
 
 
+def test_a_droplet_that_does_not_boot_is_an_error_at_once(digitalocean: Plugin, cloud: CloudServer) -> None:
+    cloud.unbootable.add(DROPLET["name"])
+    started = time.monotonic()
+    with pytest.raises(
+        PartialFailure, match=f"droplet {DROPLET['name']} .* did not start: .* action .* errored"
+    ) as one:
+        digitalocean.create("Droplet", **DROPLET)
+    # Run again without another word it is the same error, and not a droplet that counts as made.
+    with pytest.raises(PartialFailure, match="did not start"):
+        digitalocean.update("Droplet", one.value.id, one.value.properties, **DROPLET)
+    assert time.monotonic() - started < 5
+    # Whoever mends it and switches it on may keep it.
+    cloud.unbootable.clear()
+    cloud.call("POST", f"/v2/droplets/{one.value.id}/actions", {"type": "power_on"})
+    assert digitalocean.update("Droplet", one.value.id, one.value.properties, **DROPLET)["status"] == "active"
+
+
 @pytest.mark.usefixtures("tags")
 def test_a_load_balancer_is_changed_in_place(digitalocean: Plugin) -> None:
     id_, state = digitalocean.create("LoadBalancer", **BALANCER)

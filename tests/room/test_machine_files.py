@@ -9,6 +9,7 @@ import yaml
 from local_cloud.machine_room import DropletSpec, MachineRoomError
 from local_cloud.machines.first_boot import SEED, first_boot_files
 from local_cloud.machines.image import apt_sources, image_key, os_release
+from local_cloud.machines.machine import last_lines
 from local_cloud.machines.metadata import lookup, values
 from local_cloud.machines.records import from_json, to_json
 
@@ -70,6 +71,11 @@ def test_metadata_as_json_names_the_same_addresses() -> None:
 
 def test_a_spec_survives_its_file() -> None:
     assert from_json(to_json(SPEC)) == SPEC
+
+
+def test_a_console_s_last_lines_are_told_as_a_person_reads_them() -> None:
+    console = "old\n[  \x1b[0;32mOK\x1b[0m  ] Reached target.\r\n\x1b[2J\n\n\x07[!!!!!!] Freezing.\n"
+    assert last_lines(console, 2) == ["[  OK  ] Reached target.", "[!!!!!!] Freezing."]
 
 
 def test_sources_are_the_release_s_own() -> None:

@@ -106,11 +106,13 @@ class Droplet(CloudResource):
         def look(droplet: State | None) -> bool:
             nonlocal looks
             looks += 1
-            if looks % LOOKS_PER_ACTION_CHECK == 0:
-                self.refuse_errored(id_)
+            # One that did not start is off, which the official plugin takes for a failure at once: "unexpected state"
+            # (terraform-provider-digitalocean v2.99.1, digitalocean/droplet/resource_droplet.go:448).
+            if looks % LOOKS_PER_ACTION_CHECK == 0 or (droplet and droplet["status"] == "off"):
+                self.refuse_errored(id_, inputs["name"])
             return bool(droplet and not droplet["locked"] and droplet["status"] != "new")
 
-        # A droplet that is off was active before; it is not new.
+        # Any other droplet that is off was active before; it is not new.
         self.wait_for(call, id_, f"droplet {inputs['name']} to become active", look, CREATE_SECONDS)
 
     def read(self, call: Call, id_: str, prior: State) -> State | None:
@@ -222,12 +224,16 @@ class Droplet(CloudResource):
 
         call.wait_until(what, probe, seconds)
 
-    def refuse_errored(self, id_: str) -> None:
+    def refuse_errored(self, id_: str, name: str) -> None:
         """Raise if the droplet's creation has failed for good."""
         answer = self.client.find(f"/v2/droplets/{id_}/actions")
         for action in (answer or {}).get("actions", []):
             if action["type"] == "create" and action["status"] == "errored":
-                raise ProviderError(f"DigitalOcean could not create droplet {id_}: its create action errored")
+                raise ProviderError(
+                    f"droplet {name} ({id_}) did not start: DigitalOcean's action {action['id']} errored. Its console "
+                    "says why (on the local cloud: bin/local-cloud status). Then let `pulumi up --replace` with the "
+                    "droplet's URN make another, or `pulumi destroy` remove it"
+                )
 
 
 def create_body(inputs: Mapping[str, Any]) -> dict[str, Any]:
