@@ -168,7 +168,7 @@ def _may(token_scopes: tuple[str, ...]) -> bool:
     if request.url_rule is None or request.path == tokens.PATH:
         return True
     operation = scopes.operation_of(request.method, request.url_rule.rule)
-    return scopes.allowed(token_scopes, operation, request.get_json(silent=True), request.args.to_dict())
+    return scopes.allowed(token_scopes, operation, request.get_json(force=True, silent=True), request.args.to_dict())
 
 
 #: What libraries call themselves by default. Cloudflare is in front of the API and turns such names away (its error

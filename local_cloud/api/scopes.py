@@ -167,7 +167,12 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "POST /v2/volumes": {"tags": ("tag:create",)},
 }
 #: The same for tags in a firewall's rules.
-_WITH_RULES = ("POST /v2/firewalls", "PUT /v2/firewalls/{}", "POST /v2/firewalls/{}/rules", "DELETE /v2/firewalls/{}/rules")
+_WITH_RULES = (
+    "POST /v2/firewalls",
+    "PUT /v2/firewalls/{}",
+    "POST /v2/firewalls/{}/rules",
+    "DELETE /v2/firewalls/{}/rules",
+)
 _RULES = (("inbound_rules", "sources"), ("outbound_rules", "destinations"))
 #: Lists of which a query asks for what bears a tag.
 _BY_TAG = ("GET /v2/databases", "GET /v2/droplets", "DELETE /v2/droplets")
