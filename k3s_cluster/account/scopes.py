@@ -2,7 +2,7 @@
 
 Sources: docs.digitalocean.com/reference/api/scopes, and the API's description (github.com/digitalocean/openapi), where
 every operation names its scopes, and so do the fields that need more ("Requires `tag:create` scope."). The operations
-are those of the DigitalOcean plugin for the resources in k3s_cluster/cloud, and what this program asks and deletes itself.
+are those of the DigitalOcean plugin for the resources in k3s_cluster/cloud, and of this program itself.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ NEEDS = (
     Need("sizes", ("read",), "", "looked at before a plan", _always),
     # POST /v2/droplets, `ssh_keys`: "Requires `ssh_key:read` scope."
     Need("ssh_key", _ALL, "", "the key that `pulumi up` logs in with", _always),
-    # POST /v2/droplets, `tags`: "Requires `tag:create` scope"; POST /v2/firewalls: "`tag:create` and `tag:read` scopes".
+    # `tags` of POST /v2/droplets: "Requires `tag:create` scope", of POST /v2/firewalls: "... and `tag:read` scopes".
     Need("tag", ("create", "read", "delete"), "", "the tags that nodes are known by", _always),
     # POST /v2/droplets, `vpc_uuid`: "Requires `vpc:read` scope"; without it no answer shows in which VPC something is.
     Need("vpc", _ALL, "no `vpcId`", "the private network", lambda settings, _: not settings.vpc_id),
@@ -147,5 +147,7 @@ def are_custom(scopes: Collection[str]) -> bool:
 def grants(scopes: Collection[str], needed: str) -> bool:
     """Whether a token with `scopes` may do what the one that is `needed` allows."""
     if needed in scopes or is_full(scopes):
+        return True
+    if needed == "project:assign_resource" and "project:update" in scopes:
         return True
     return needed.endswith(":read") and not READ_ONLY.isdisjoint(scopes)
