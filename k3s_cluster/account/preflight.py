@@ -121,8 +121,8 @@ def _token(settings: ClusterSettings, account: Account) -> Iterator[str]:
         lacking = [scope for scope in needed if not scopes.grants(has, scope)]
         if lacking:
             yield (
-                f"token: lacks the {_plural('scope', len(lacking))} {_all(lacking)}, which this stack needs to be made, "
-                "changed and destroyed; make a token with full access, or with all that README.md lists under "
+                f"token: lacks the {_plural('scope', len(lacking))} {_all(lacking)}, which this stack needs to be "
+                "made, changed and destroyed; make a token with full access, or with all that README.md lists under "
                 '"Custom scopes", under API > Tokens, and set it as DIGITALOCEAN_TOKEN.'
             )
 

@@ -42,8 +42,8 @@ REFUSED: dict[str, tuple[dict[str, object], Account, str]] = {
                 set(needed_scopes(settings())) - {"vpc:delete", "droplet:update", "database:view_credentials"}
             ),
         ),
-        "token: lacks the scopes `database:view_credentials`, `droplet:update`, `vpc:delete`, which this stack needs to "
-        "be made, changed and destroyed; make a token with full access, or with all that README.md lists under "
+        "token: lacks the scopes `database:view_credentials`, `droplet:update`, `vpc:delete`, which this stack needs "
+        "to be made, changed and destroyed; make a token with full access, or with all that README.md lists under "
         '"Custom scopes", under API > Tokens, and set it as DIGITALOCEAN_TOKEN.',
     ),
     "a locked account": (
