@@ -193,13 +193,13 @@ def is_scope(text: str) -> bool:
     return text in (*READS, *WRITES) or CUSTOM.fullmatch(text) is not None
 
 
-def grants(scopes: Collection[str], needed: str) -> bool:
-    """Whether a token with `scopes` has the one that is `needed`."""
-    if any(scope in WRITES for scope in scopes) or needed in scopes:
+def grants(scopes: Collection[str], wanted: str) -> bool:
+    """Whether a token with `scopes` has the one that is `wanted`."""
+    if any(scope in WRITES for scope in scopes) or wanted in scopes:
         return True
-    if needed.endswith(":read") and any(scope in READS for scope in scopes):
+    if wanted.endswith(":read") and any(scope in READS for scope in scopes):
         return True
-    return _ALSO_GRANTED_BY.get(needed) in scopes
+    return _ALSO_GRANTED_BY.get(wanted) in scopes
 
 
 def allowed(scopes: Collection[str], operation: str, body: Any, query: Mapping[str, str]) -> bool:
@@ -207,12 +207,17 @@ def allowed(scopes: Collection[str], operation: str, body: Any, query: Mapping[s
 
     What no table knows is for tokens of the older kind: reading for those that read, all else for those that write.
     """
-    alternatives = OPERATIONS.get(operation)
-    if alternatives is None:
+    alternatives = needed(operation, body, query)
+    if not alternatives:
         reads = operation.startswith("GET ")
         return any(scope in WRITES or (reads and scope in READS) for scope in scopes)
-    needed = tuple(_needed_besides(operation, body if isinstance(body, dict) else {}, query))
-    return any(all(grants(scopes, each) for each in (*one, *needed)) for one in alternatives)
+    return any(all(grants(scopes, each) for each in one) for one in alternatives)
+
+
+def needed(operation: str, body: Any, query: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """The sets of scopes of which this call needs one, whole; none where no table knows the operation."""
+    besides = tuple(_needed_besides(operation, body if isinstance(body, dict) else {}, query))
+    return tuple((*one, *besides) for one in OPERATIONS.get(operation, ()))
 
 
 def operation_of(method: str, rule: str) -> str:
@@ -221,9 +226,9 @@ def operation_of(method: str, rule: str) -> str:
 
 
 def _needed_besides(operation: str, body: dict[str, Any], query: Mapping[str, str]) -> Iterator[str]:
-    for field, needed in FIELDS.get(operation, {}).items():
+    for field, besides in FIELDS.get(operation, {}).items():
         if body.get(field):
-            yield from needed
+            yield from besides
     if operation in _WITH_RULES and any(_rule_tags(body)):
         yield from _TAGS
     if operation in _BY_TAG and query.get("tag_name"):
