@@ -32,6 +32,7 @@ class Need:
         return tuple(f"{self.kind}:{verb}" for verb in self.verbs)
 
 
+#: Not everything of a stack can be changed; but what somebody changed by hand is put back, which is `update` too.
 _ALL = ("create", "read", "update", "delete")
 
 
@@ -46,8 +47,14 @@ def _managed(settings: ClusterSettings, _domain_is_kept: bool) -> bool:
 NEEDS = (
     # GET /v2/account: the limit of droplets, and whether the account is locked.
     Need("account", ("read",), "", "looked at before a plan", _always),
-    # GET /v2/actions/ID, by which the plugin follows a droplet's new size; `droplet:read` cannot be had without it.
-    Need("actions", ("read",), "", "a droplet's change of size is followed", _always),
+    # GET /v2/actions/ID, by which the plugin follows a resize; in `ha` another size makes another droplet.
+    Need(
+        "actions",
+        ("read",),
+        "`topology` is `single-node`",
+        "the server's change of size",
+        lambda settings, _: settings.topology == "single-node",
+    ),
     # POST /v2/databases and .../users, .../dbs; DELETE of them; PUT .../firewall, .../resize, .../upgrade.
     # "User passwords will not show without the `database:view_credentials` scope."
     Need(

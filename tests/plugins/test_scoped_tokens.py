@@ -36,12 +36,9 @@ class Plan:
 
 
 SINGLE = {"topology": "single-node", "adminCidrs": ["198.51.100.7/32"]}
+HA = {"agentCount": 2, "projectEnvironment": "Staging", "healthCheckInterval": 20, "adminCidrs": ["198.51.100.7/32"]}
 MANAGED = {
-    "serverSize": "s-4vcpu-8gb",
-    "agentCount": 2,
-    "projectEnvironment": "Staging",
-    "healthCheckInterval": 20,
-    "adminCidrs": ["198.51.100.7/32"],
+    **HA,
     "datastoreSize": "db-s-1vcpu-2gb",
     "datastorePasswordVersion": 2,
     "datastoreProtect": False,
@@ -51,7 +48,7 @@ PLANS = {
     "single-node": Plan(SINGLE, RESIZED),
     "pg": Plan({"apiDomain": f"k3s.{DOMAIN}"}, MANAGED),
     "mysql": Plan({"datastoreEngine": "mysql", "datastoreVersion": "8"}, MANAGED),
-    "etcd": Plan({"datastoreEngine": "etcd", "serverCount": 3}, {"agentCount": 2}),
+    "etcd": Plan({"datastoreEngine": "etcd", "serverCount": 3}, HA),
     "own address": Plan({**SINGLE, "reservedIp": "auto", "apiDomain": f"k3s.{DOMAIN}"}, RESIZED),
     "in what is there": Plan({**SINGLE, "projectName": "platform"}, RESIZED, in_what_is_there=True),
 }
@@ -162,7 +159,9 @@ def _named(cloud: CloudServer, exchanges: list[dict[str, Any]]) -> Iterator[str]
         if one["path"] == TOKEN_INFO or one["path"].startswith("/_local"):
             continue
         rules = cloud.app.url_map.bind("").match(one["path"], one["method"], return_rule=True)
-        for alternative in scopes.needed(scopes.operation_of(one["method"], rules[0].rule), one["request_body"], one["query"]):
+        for alternative in scopes.needed(
+            scopes.operation_of(one["method"], rules[0].rule), one["request_body"], one["query"]
+        ):
             yield from alternative
         if '"password"' in str(one["response_body"]).replace("'", '"'):
             yield scopes.VIEW_CREDENTIALS
