@@ -65,7 +65,11 @@ NEEDS = (
         _managed,
     ),
     Need(
-        "domain", ("read",), "`apiDomain` is set", "is the name in one?", lambda settings, _: bool(settings.api_domain)
+        "domain",
+        ("read",),
+        "`apiDomain` is set",
+        "whether the name is in one",
+        lambda settings, _: bool(settings.api_domain),
     ),
     # A record is made with `domain:create` or `domain:update`, and deleted with `domain:delete` or `domain:update`:
     # whether it takes both is not said, so they are asked for.
