@@ -35,8 +35,9 @@ lint: setup ## ruff (with bandit's rules, as S), mypy, shellcheck, actionlint
 	@$(PYTHON) -m local_cloud.toolchain.actionlint_cli
 	@.local/bin/actionlint
 
-docs: setup ## writes README's settings table anew, from Pulumi.yaml
+docs: setup ## writes README's tables of settings and scopes anew
 	@$(PYTHON) -m readme.settings_table
+	@$(PYTHON) -m readme.scopes_table
 
 audit: setup ## known vulnerabilities in what is installed; skipped, with a message, where no list of them answers
 	@$(PYTHON) -m tests.dependencies audit

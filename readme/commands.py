@@ -108,7 +108,7 @@ PROOFS: dict[str, Proof] = {
         "test_every_stack_is_previewed_without_an_account_or_a_trace",
         "bin/preview-all",
     ),
-    "make docs": Proof("tests/unit/test_readme_settings.py", None, "with_table("),
+    "make docs": Proof("tests/unit/test_readme_settings.py", None, "with_part("),
     "pulumi stack output serverToken --show-secrets --stack fra1": Proof(
         _PG, "test_a_wrong_token_is_told_before_anything_starts", "stack.outputs()"
     ),

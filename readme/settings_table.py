@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-README = CHECKOUT / "README.md"
+from readme.made_part import README, with_part
+
 BEGIN = "<!-- settings: made from Pulumi.yaml by `make docs` -->"
 END = "<!-- /settings -->"
 
 
 def declared() -> dict[str, dict[str, Any]]:
     """The `config` of Pulumi.yaml: type, default and description of every setting, by key."""
-    config: dict[str, dict[str, Any]] = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    config: dict[str, dict[str, Any]] = yaml.safe_load((README.parent / "Pulumi.yaml").read_text(encoding="utf-8"))[
+        "config"
+    ]
     return config
 
 
@@ -28,15 +29,6 @@ def table(config: Mapping[str, Mapping[str, Any]]) -> str:
         f"| `{key}` | {_default(entry)} | {_cell(entry.get('description', ''))} |" for key, entry in config.items()
     ]
     return "\n".join(rows)
-
-
-def with_table(text: str, made: str) -> str:
-    """`text` with `made` between its markers. ValueError if it does not have each of them once."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README must hold {BEGIN} and {END} once each")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{made}\n{END}{after}"
 
 
 def _default(entry: Mapping[str, Any]) -> str:
@@ -52,4 +44,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8"), table(declared())), encoding="utf-8")
+    README.write_text(with_part(README.read_text(encoding="utf-8"), BEGIN, table(declared()), END), encoding="utf-8")

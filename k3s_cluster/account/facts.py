@@ -129,6 +129,7 @@ class Account:
     ssh_keys: tuple[SshKey, ...] | None = None
     projects: tuple[str, ...] | None = None
     reserved_addresses: tuple[ReservedAddress, ...] | None = None
+    domains: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -165,6 +166,8 @@ def ask(client: Client, settings: ClusterSettings) -> Account:
         questions["reserved_addresses"] = lambda api: tuple(
             map(_reserved_address, api.all("/v2/reserved_ips", "reserved_ips"))
         )
+    if settings.api_domain:
+        questions["domains"] = lambda api: tuple(item["name"] for item in api.all("/v2/domains", "domains"))
 
     answers, notes = _asked(client, questions)
     account = answers.pop("account", None)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network
 
+from k3s_cluster.account import scopes
+from k3s_cluster.account.domains import domain_of
 from k3s_cluster.account.facts import Account, Database, Droplet, Size, Vpc
 from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings
 from k3s_cluster.settings.values import DIGITALOCEAN_RANGES, K3S_RANGES, PRIVATE_RANGES
@@ -123,34 +125,33 @@ def _default_vpc(settings: ClusterSettings, account: Account) -> list[str]:
     return []
 
 
-def needed_scopes(settings: ClusterSettings) -> tuple[str, ...]:
-    """The rights to make things that a plan needs (docs.digitalocean.com/reference/api/scopes)."""
-    kinds = ["droplet", "firewall", "ssh_key", "tag"]
-    kinds += [] if settings.project_name else ["project"]
-    kinds += [] if settings.vpc_id else ["vpc"]
-    kinds += ["reserved_ip"] if settings.reserved_ip == "auto" else []
-    kinds += ["load_balancer"] if settings.load_balancer else []
-    kinds += ["database"] if isinstance(settings.datastore, ManagedDatastoreSettings) else []
-    return tuple(f"{kind}:create" for kind in sorted(kinds))
-
-
 def _token(settings: ClusterSettings, account: Account) -> Iterator[str]:
-    scopes = account.scopes or ()
-    # A token of the older kind has `read`, or `read` and `write`; another has a scope for each kind of thing.
-    if not scopes or "write" in scopes:
+    has = account.scopes or ()
+    if not has or scopes.is_full(has):
         return
-    if set(scopes) == {"read"}:
+    if scopes.only_reads(has):
         yield (
             "token: may only read, and this stack is to be made with it; make a token with full access, or with custom "
             "scopes, under API > Tokens, and set it as DIGITALOCEAN_TOKEN."
         )
-    elif all(":" in scope or scope == "read" for scope in scopes):
-        lacking = [scope for scope in needed_scopes(settings) if scope not in scopes]
+    elif scopes.are_custom(has):
+        needed = scopes.needed_scopes(settings, _keeps_domain(settings, account, has))
+        lacking = [scope for scope in needed if not scopes.grants(has, scope)]
         if lacking:
             yield (
-                f"token: lacks the scopes {_all(lacking)}, which this stack needs; add them under API > Tokens, or use "
-                "a token with full access."
+                f"token: lacks the {_plural('scope', len(lacking))} {_all(lacking)}, which this stack needs to be "
+                "made, changed and destroyed; make a token with full access, or with all that README.md lists under "
+                '"Custom scopes", under API > Tokens, and set it as DIGITALOCEAN_TOKEN.'
             )
+
+
+def _keeps_domain(settings: ClusterSettings, account: Account, has: Sequence[str]) -> bool:
+    """Whether the account keeps apiDomain's domain. A token that may not see domains is told of all at once."""
+    if settings.api_domain is None:
+        return False
+    if account.domains is None:
+        return not scopes.grants(has, "domain:read")
+    return domain_of(settings.api_domain, account.domains) is not None
 
 
 def _account(account: Account) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_digitalocean as digitalocean
+
+from k3s_cluster.account.domains import domain_of
 
 #: Seconds. Short, because the name follows the address of a cluster that was built anew (the API allows 30 and more).
 RECORD_TTL = 60
@@ -83,9 +84,3 @@ class ApiName(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({"domain": domain})
-
-
-def domain_of(name: str, domains: Iterable[str]) -> str | None:
-    """The one of `domains` that `name` is in: the longest, as DNS delegates; None if there is none."""
-    around = [domain for domain in domains if name == domain or name.endswith(f".{domain}")]
-    return max(around, key=len, default=None)

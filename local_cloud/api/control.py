@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request
 
+from local_cloud.api import scopes
 from local_cloud.api.answers import ApiError, Json, answer, no_content
 from local_cloud.api.body import Body
 from local_cloud.api.cloud import the_cloud
@@ -68,12 +69,17 @@ def back_up_database() -> Response:
 
 @routes.put("/tokens")
 def set_token() -> Response:
-    """Let `token` in, to do what `scopes` say: read, or read and write. Without scopes it is not let in any more."""
+    """Let `token` in, to do what `scopes` say: read, or read and write, or custom ones such as `droplet:create`.
+
+    Without scopes it is not let in any more.
+    """
     body = Body.of_request()
-    token, scopes = body.required_text("token"), body.texts("scopes")
-    if not token.startswith("dop_v1_") or any(scope not in ("read", "write") for scope in scopes):
-        raise ApiError(422, "unprocessable_entity", "token must begin with dop_v1_, scopes may hold read and write")
-    the_cloud().store.add_token(token, tuple(scopes))
+    token, given = body.required_text("token"), body.texts("scopes")
+    if not token.startswith("dop_v1_"):
+        raise ApiError(422, "unprocessable_entity", "token must begin with dop_v1_")
+    if wrong := next((scope for scope in given if not scopes.is_scope(scope)), None):
+        raise ApiError(422, "unprocessable_entity", f"scopes: {wrong!r} is none; read, write, droplet:create are")
+    the_cloud().store.add_token(token, tuple(given))
     return no_content()
 
 

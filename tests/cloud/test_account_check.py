@@ -14,6 +14,7 @@ from k3s_cluster.account import client
 from k3s_cluster.account.check import PreflightError, check_account
 from k3s_cluster.account.client import Client, Credentials, NoAnswer, NotAllowed, control_panel
 from k3s_cluster.account.facts import ask
+from k3s_cluster.account.scopes import needed_scopes
 from k3s_cluster.settings import ClusterSettings, parse_settings
 from local_cloud.catalogue.sizes import SIZES
 from tests.cloud.openapi import Conformance
@@ -106,6 +107,32 @@ def test_a_token_that_may_only_read(cloud: CloudServer, said: list[str]) -> None
         check_account(settings(), credentials(cloud, READER))
     (problem,) = refused.value.problems
     assert problem.startswith("token: may only read")
+
+
+def test_a_token_with_the_scopes_of_its_plan_is_enough_to_look_at_everything(
+    cloud: CloudServer, said: list[str]
+) -> None:
+    plan = settings(sshKeys=[], apiDomain="k3s.example.com")
+    cloud.call("POST", "/v2/domains", {"name": "example.com"})
+    cloud.control("PUT", "/_local/tokens", {"token": READER, "scopes": list(needed_scopes(plan))})
+    check_account(plan, credentials(cloud, READER))
+    (cost,) = said
+    assert cost.startswith("Cost: ")
+    without = [scope for scope in needed_scopes(plan) if scope not in ("domain:delete", "database:view_credentials")]
+    cloud.control("PUT", "/_local/tokens", {"token": READER, "scopes": without})
+    with pytest.raises(PreflightError) as refused:
+        check_account(plan, credentials(cloud, READER))
+    (problem,) = refused.value.problems
+    assert problem.startswith("token: lacks the scopes `database:view_credentials`, `domain:delete`, which this stack ")
+
+
+def test_a_domain_that_the_account_does_not_keep_is_only_looked_for(cloud: CloudServer, said: list[str]) -> None:
+    plan = settings(sshKeys=[], apiDomain="k3s.example.com")
+    cloud.call("POST", "/v2/domains", {"name": "example.org"})
+    needed = needed_scopes(plan, domain_is_kept=False)
+    assert [scope for scope in needed if scope.startswith("domain:")] == ["domain:read"]
+    cloud.control("PUT", "/_local/tokens", {"token": READER, "scopes": list(needed)})
+    check_account(plan, credentials(cloud, READER))
 
 
 def test_without_a_token_it_says_that_it_was_skipped(said: list[str]) -> None:

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from readme.commands import NOT_RUN, shell_commands
-from readme.settings_table import README, declared
+from readme.made_part import README
+from readme.settings_table import declared
 from tests.e2e.stack import LOCAL, Stack, rented_with_prefix, run
 
 NAME = "e2e-new"

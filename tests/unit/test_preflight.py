@@ -9,7 +9,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from k3s_cluster.account.facts import Account, Database, DatabaseOffer, Vpc
-from k3s_cluster.account.preflight import advice, needed_scopes, problems
+from k3s_cluster.account.preflight import advice, problems
+from k3s_cluster.account.scopes import needed_scopes
 from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
 from tests.unit.accounts import ACCOUNT, FINGERPRINT, HERE, LAYOUTS, with_cluster
 from tests.unit.stack_files import CHECKOUT, config
@@ -35,9 +36,15 @@ REFUSED: dict[str, tuple[dict[str, object], Account, str]] = {
     ),
     "a token without some scopes": (
         {},
-        replace(ACCOUNT, scopes=tuple(set(needed_scopes(settings())) - {"vpc:create", "database:create"})),
-        "token: lacks the scopes `database:create`, `vpc:create`, which this stack needs; add them under API > Tokens, "
-        "or use a token with full access.",
+        replace(
+            ACCOUNT,
+            scopes=tuple(
+                set(needed_scopes(settings())) - {"vpc:delete", "droplet:update", "database:view_credentials"}
+            ),
+        ),
+        "token: lacks the scopes `database:view_credentials`, `droplet:update`, `vpc:delete`, which this stack needs "
+        "to be made, changed and destroyed; make a token with full access, or with all that README.md lists under "
+        '"Custom scopes", under API > Tokens, and set it as DIGITALOCEAN_TOKEN.',
     ),
     "a locked account": (
         {},
@@ -250,9 +257,103 @@ def test_keys_are_found_by_name_and_by_fingerprint() -> None:
     assert problems(settings(sshKeys=["laptop", FINGERPRINT]), ACCOUNT) == []
 
 
-def test_scopes_for_all_that_is_made_are_enough() -> None:
-    for plan in (settings(), settings(topology="single-node", reservedIp="auto")):
-        assert problems(plan, replace(ACCOUNT, scopes=("account:read", *needed_scopes(plan)))) == []
+VPC, ADDRESS = "5a4981aa-9653-4bd1-bef5-d6bff52042e4", "192.0.2.7"
+#: A plan of every kind, and the rights beyond those that any plan needs.
+ANY = {
+    *("account:read", "image:read", "regions:read", "sizes:read"),
+    *("tag:create", "tag:read", "tag:delete"),
+    *(
+        f"{kind}:{verb}"
+        for kind in ("droplet", "firewall", "ssh_key")
+        for verb in ("create", "read", "update", "delete")
+    ),
+}
+
+
+def every(*kinds: str) -> set[str]:
+    return {f"{kind}:{verb}" for kind in kinds for verb in ("create", "read", "update", "delete")}
+
+
+PLANS: dict[str, tuple[dict[str, object], set[str]]] = {
+    "single-node": ({"topology": "single-node"}, every("project", "vpc")),
+    "an own address": (
+        {"topology": "single-node", "reservedIp": "auto"},
+        every("project", "vpc", "reserved_ip"),
+    ),
+    "an address that is there": (
+        {"topology": "single-node", "reservedIp": ADDRESS},
+        every("project", "vpc") | {"reserved_ip:read", "reserved_ip:update"},
+    ),
+    "pg": ({}, every("project", "vpc", "load_balancer", "database") | {"database:view_credentials"}),
+    "mysql": (
+        {"datastoreEngine": "mysql", "datastoreVersion": "8"},
+        every("project", "vpc", "load_balancer", "database") | {"database:view_credentials"},
+    ),
+    "etcd": ({"datastoreEngine": "etcd", "serverCount": 3}, every("project", "vpc", "load_balancer")),
+    "a name": (
+        {"topology": "single-node", "apiDomain": "k3s.example.com"},
+        every("project", "vpc", "domain"),
+    ),
+    "in what is there": (
+        {"topology": "single-node", "projectName": "platform", "vpcId": VPC},
+        {"project:read", "project:assign_resource", "vpc:read"},
+    ),
+}
+IN_ACCOUNT = replace(
+    ACCOUNT,
+    vpcs=(*(ACCOUNT.vpcs or ()), Vpc(VPC, "shared", "fra1", IPv4Network("10.30.0.0/20"))),
+    domains=("example.com",),
+    database_offers={"pg": DatabaseOffer(HERE, ("17",), LAYOUTS), "mysql": DatabaseOffer(HERE, ("8",), LAYOUTS)},
+)
+
+
+@pytest.mark.parametrize(("changes", "more"), PLANS.values(), ids=PLANS.keys())
+def test_a_token_needs_the_scopes_of_all_that_the_plan_has_and_no_other(
+    changes: dict[str, object], more: set[str]
+) -> None:
+    plan = settings(**changes)
+    needed = needed_scopes(plan)
+    assert set(needed) == ANY | more | ({"actions:read"} if plan.topology == "single-node" else set())
+    assert problems(plan, replace(IN_ACCOUNT, scopes=needed)) == []
+
+
+@pytest.mark.parametrize("changes", [changes for changes, _ in PLANS.values()], ids=PLANS.keys())
+def test_a_token_that_lacks_any_one_of_them_is_told_its_name(changes: dict[str, object]) -> None:
+    plan = settings(**changes)
+    for scope in needed_scopes(plan):
+        rest = tuple(each for each in needed_scopes(plan) if each != scope)
+        (problem,) = problems(plan, replace(IN_ACCOUNT, scopes=rest))
+        assert problem.startswith(f"token: lacks the scope `{scope}`, which this stack needs ")
+
+
+def test_a_name_in_nobody_s_domain_needs_no_right_to_change_domains() -> None:
+    plan = settings(topology="single-node", apiDomain="k3s.example.org")
+    has = tuple(scope for scope in needed_scopes(plan) if not scope.startswith("domain:"))
+    assert problems(plan, replace(IN_ACCOUNT, scopes=(*has, "domain:read"))) == []
+    unanswered = replace(IN_ACCOUNT, domains=None)
+    assert problems(plan, replace(unanswered, scopes=(*has, "domain:read"))) == []
+    (problem,) = problems(plan, replace(unanswered, scopes=has))
+    assert "`domain:create`, `domain:delete`, `domain:read`, `domain:update`" in problem
+
+
+@pytest.mark.parametrize("full", [("read", "write"), ("write",), ("api:write",), ("api:read", "api:write")])
+def test_full_access_is_enough_in_old_words_and_new_ones(full: tuple[str, ...]) -> None:
+    assert problems(settings(), replace(ACCOUNT, scopes=full)) == []
+
+
+def test_a_right_that_includes_another_is_taken_for_it() -> None:
+    needed = set(needed_scopes(settings()))
+    assert (
+        problems(settings(), replace(ACCOUNT, scopes=("read", *(s for s in needed if not s.endswith(":read"))))) == []
+    )
+    joins = settings(projectName="platform")
+    has = set(needed_scopes(joins)) - {"project:assign_resource"} | {"project:update"}
+    assert problems(joins, replace(ACCOUNT, scopes=tuple(has))) == []
+
+
+def test_reading_alone_is_refused_in_new_words_too() -> None:
+    (problem,) = problems(settings(), replace(ACCOUNT, scopes=("api:read",)))
+    assert problem.startswith("token: may only read")
 
 
 def test_scopes_of_a_form_that_is_not_known_are_not_held_against_the_token() -> None:
@@ -318,7 +419,6 @@ def test_another_image_is_looked_at_before_droplets_are_replaced() -> None:
 def test_a_database_is_no_matter_where_the_state_is_elsewhere() -> None:
     etcd = settings(datastoreEngine="etcd", serverCount=3, datastoreVersion="11")
     assert problems(etcd, replace(ACCOUNT, database_offers={})) == []
-    assert "database:create" not in needed_scopes(etcd)
 
 
 def test_sizes_that_no_node_has_are_not_looked_at() -> None:

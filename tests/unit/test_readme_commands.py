@@ -7,12 +7,12 @@ import ast
 import pytest
 
 from readme.commands import NOT_RUN, PROOFS, Proof, shell_commands
-from readme.settings_table import CHECKOUT, README
+from readme.made_part import README
 
 
 def source_of(proof: Proof) -> str:
     """The text of the function, or of the whole file."""
-    text = (CHECKOUT / proof.file).read_text()
+    text = (README.parent / proof.file).read_text()
     if proof.function is None:
         return text
     (function,) = (

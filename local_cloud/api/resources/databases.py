@@ -14,9 +14,9 @@ import string
 from copy import deepcopy
 from typing import Literal
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
-from local_cloud.api import backups
+from local_cloud.api import backups, scopes
 from local_cloud.api.answers import (
     Json,
     answer,
@@ -82,8 +82,15 @@ def new_password() -> str:
 
 
 def show_user(database: Database, user: DatabaseUser) -> Json:
-    shown = {"name": user.name, "role": user.role, "password": user.password}
+    shown = {"name": user.name, "role": user.role}
+    if _shows_credentials():
+        shown["password"] = user.password
     return {**shown, "mysql_settings": {"auth_plugin": user.auth_plugin}} if database.engine == "mysql" else shown
+
+
+def _shows_credentials() -> bool:
+    """API reference: "User passwords will not show without the `database:view_credentials` scope." """
+    return scopes.grants(g.scopes, scopes.VIEW_CREDENTIALS)
 
 
 def show_database(database: Database) -> Json:
@@ -349,15 +356,16 @@ def one_pool(database_id: str, name: str) -> Response:
 def _connection(database: Database, host: str) -> Json:
     admin = database.users[0]
     first = database.databases[0] if database.databases else FIRST_DATABASE
-    address = f"{admin.name}:{admin.password}@{host}:{database.port}"
+    shown = _shows_credentials()
+    # Of the connection, `user` and `password` need the scope; the URI, which has both in it, is taken to.
+    address = f"{f'{admin.name}:{admin.password}@' if shown else ''}{host}:{database.port}"
     return {
         "protocol": SCHEME[database.engine],
         "uri": f"{SCHEME[database.engine]}://{address}/{first}?{SSL_OPTION[database.engine]}",
         "database": first,
         "host": host,
         "port": database.port,
-        "user": admin.name,
-        "password": admin.password,
+        **({"user": admin.name, "password": admin.password} if shown else {}),
         "ssl": True,
     }
 

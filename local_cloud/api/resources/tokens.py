@@ -1,6 +1,6 @@
 """What a token may do, as DigitalOcean's control panel tells doctl (github.com/digitalocean/doctl, do/oauth.go).
 
-Tokens here may read, or read and write; scopes for single kinds of things are not made.
+The control API makes tokens (`PUT /_local/tokens`); DigitalOcean's control panel does there.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from local_cloud.api.answers import answer
 
 routes = Blueprint("tokens", __name__)
 
+PATH = "/v1/oauth/token/info"
 
-@routes.get("/v1/oauth/token/info")
+
+@routes.get(PATH)
 def show() -> Response:
     return answer(
         {

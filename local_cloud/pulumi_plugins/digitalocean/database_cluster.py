@@ -237,5 +237,5 @@ def uri_with_password(connection: Mapping[str, Any], password: str) -> str:
     """The connection's URI with that user and password in it."""
     parts = urlsplit(str(connection["uri"]))
     place = parts.netloc.rpartition("@")[2]
-    credentials = f"{quote(connection['user'], safe='')}:{quote(password, safe='')}"
+    credentials = f"{quote(connection.get('user', ''), safe='')}:{quote(password, safe='')}"
     return urlunsplit(parts._replace(netloc=f"{credentials}@{place}"))
