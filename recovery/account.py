@@ -60,9 +60,9 @@ class Account:
 
     def _empty_project(self, path: str) -> None:
         """A project that holds something is not removed; what it holds goes to the account's default project."""
-        held = [str(resource["urn"]) for resource in self.list(f"{path}/resources", "resources")]
-        if held:
-            self._ask("POST", "/v2/projects/default/resources", {"resources": held})
+        for held in self.list(f"{path}/resources", "resources"):
+            # One by one: what has gone meanwhile is answered with 404, and must not keep the others here.
+            self._ask("POST", "/v2/projects/default/resources", {"resources": [str(held["urn"])]})
 
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, accepted: tuple[int, ...] = ()

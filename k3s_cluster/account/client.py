@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -22,8 +23,8 @@ PAGE_SIZE = 200
 MOST_PAGES = 20
 #: Cloudflare, which is in front of the API, is known to refuse the default names of libraries (403 to Python-urllib).
 USER_AGENT = "k3s-digitalocean/0.1.0"
-#: Answers that mean: not now.
-LATER = (429, 500, 502, 503, 504)
+#: Answers that mean: not now. Those from 520 on are Cloudflare's own.
+LATER = (429, *range(500, 600))
 RETRY_SECONDS = 2.0
 #: How the control panel tells about a token, as `doctl auth init` asks it (github.com/digitalocean/doctl, do/oauth.go).
 TOKEN_INFO = "/v1/oauth/token/info"  # noqa: S105 - a path
@@ -155,7 +156,7 @@ class Client:
                 status = int(response.status)
         except urllib.error.HTTPError as refusal:
             return Answer(refusal.code, _told(refusal))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             # A URLError says why in `reason`; neither it nor any other holds a header.
             reason = getattr(error, "reason", None) or type(error).__name__
             if isinstance(error, TimeoutError) or isinstance(reason, TimeoutError):
@@ -170,7 +171,7 @@ def _told(refusal: urllib.error.HTTPError) -> dict[str, Any]:
     """What a refusal says of itself."""
     try:
         told = json.loads(refusal.read() or b"{}")
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -50,6 +50,8 @@ class Datastore(pulumi.ComponentResource):
         # What is in it goes with it.
         inside = pulumi.ResourceOptions(parent=self, deleted_with=cluster)
         self.at_version = DatastoreVersion(f"{name}-version", cluster.id, args.settings.version, inside)
+        # While the version changes, the API takes no other change (412).
+        inside = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[self.at_version]))
         database = pulumi.Output.from_input(DATABASE)
         if args.settings.restore is None:
             database = digitalocean.DatabaseDb(
@@ -62,7 +64,7 @@ class Datastore(pulumi.ComponentResource):
             cluster_id=cluster.id,
             name=args.settings.user_name(args.name_prefix),
             # Owns nothing, and a new password is a new user: where the database is protected, this one may still go.
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=cluster, protect=False),
+            opts=pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(protect=False)),
         )
         self.firewall = digitalocean.DatabaseFirewall(
             f"{name}-firewall",

@@ -84,26 +84,27 @@ class DatastoreVersionProvider(ResourceProvider):
                     f"the database {database['name']} was not upgraded to {version}, and is online at {now} again; "
                     "DigitalOcean's control panel may say why. Try again, or set datastoreVersion back"
                 )
-            if online and asked_at is None:
-                self._upgrade(id_, str(database["name"]), now, version)
+            if online and asked_at is None and self._upgrade(id_, str(database["name"]), now, version):
                 asked_at = time.monotonic()
             began = began or (asked_at is not None and not online)
             progress(f"waiting for the database at version {version}, now {now} and {database['status']}")
             time.sleep(POLL_SECONDS)
         raise VersionError(f"the database {id_} is not online at version {version} after {UPGRADE_SECONDS} s")
 
-    def _upgrade(self, id_: str, name: str, now: str, version: str) -> None:
+    def _upgrade(self, id_: str, name: str, now: str, version: str) -> bool:
+        """Ask for the upgrade once. True if it was taken; False if not now, or if nobody knows: the database tells."""
         try:
-            answer = self._client().ask_patiently(
-                "PUT", f"/v2/databases/{id_}/upgrade", {"version": version}, seconds=PATIENCE_SECONDS, later=_LATER
-            )
-        except NoAnswer as silence:
-            raise VersionError(f"{silence}; `pulumi up` can be run again") from None
+            answer = self._client().ask("PUT", f"/v2/databases/{id_}/upgrade", {"version": version})
+        except NoAnswer:
+            return False
+        if answer.status in _LATER:
+            return False
         if answer.status >= 300:
             raise VersionError(
                 f"datastoreVersion: `{version}` is not what {name} can be brought to from {now}: "
                 f"DigitalOcean answered {answer.status}{answer.reason}"
             )
+        return True
 
     def _database(self, id_: str) -> dict[str, Any] | None:
         path = f"/v2/databases/{id_}"

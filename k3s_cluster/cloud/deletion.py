@@ -47,6 +47,10 @@ class _Deletion(ResourceProvider):
         self._credentials = configured_credentials(req)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        path = self.path(props["target"])
+        if self._ask("GET", path).status == 404:
+            # A destroy that failed half way has deleted it and could not yet forget it.
+            raise DeletionError(f"{path} is in the stack's state and no longer in the account: `pulumi up --refresh`")
         return CreateResult(props["target"], props)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -62,7 +66,14 @@ class _Deletion(ResourceProvider):
     def path(self, target: str) -> str:
         raise NotImplementedError
 
-    def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> Answer:
+    def _refused(self, method: str, path: str, answer: Answer, what: str = "") -> DeletionError:
+        whose = f"; the token is from {self._credentials.source}" if self._credentials else ""
+        of = f" for {what}" if what else ""
+        return DeletionError(
+            f"{method} {path}{of} answered {answer.status}{answer.reason}{whose if answer.status in (401, 403) else ''}"
+        )
+
+    def _ask(self, method: str, path: str, body: dict[str, object] | None = None, what: str = "") -> Answer:
         if self._credentials is None:
             raise DeletionError(f"{method} {path}: there is no DigitalOcean token; set DIGITALOCEAN_TOKEN")
         try:
@@ -72,8 +83,7 @@ class _Deletion(ResourceProvider):
             raise DeletionError(f"{silence}; `pulumi destroy` can be run again") from None
         if answer.status < 300 or answer.status == 404 or (method == "DELETE" and answer.status in IN_USE):
             return answer
-        whose = f"; the token is from {self._credentials.source}" if answer.status in (401, 403) else ""
-        raise DeletionError(f"{method} {path} answered {answer.status}{answer.reason}{whose}")
+        raise self._refused(method, path, answer, what)
 
 
 class VpcDeletionProvider(_Deletion):
@@ -87,13 +97,15 @@ class VpcDeletionProvider(_Deletion):
             if vpc.get("default"):
                 tell(props["urn"], stays(vpc))
                 return
+            members = self._ask("GET", f"{self.path(id_)}/members").body.get("members") or ()
+            if answer.status == 403 and not members:
+                raise self._refused("DELETE", self.path(id_), answer)
             if time.monotonic() >= deadline:
-                raise DeletionError(f"the VPC {id_} still has members: {', '.join(self._members(id_))}{answer.reason}")
+                named = ", ".join(f"{each.get('name')} ({each.get('urn')})" for each in members)
+                raise DeletionError(
+                    f"the VPC {id_} still has members: {named or 'none that the API names'}{answer.reason}"
+                )
             _wait(progress, "waiting for the VPC's members to leave it")
-
-    def _members(self, id_: str) -> list[str]:
-        members = self._ask("GET", f"{self.path(id_)}/members").body.get("members") or ()
-        return [f"{each.get('name')} ({each.get('urn')})" for each in members] or ["none that the API names"]
 
 
 class ProjectDeletionProvider(_Deletion):
@@ -104,12 +116,10 @@ class ProjectDeletionProvider(_Deletion):
         progress, deadline = progress_of(props["urn"]), time.monotonic() + PATIENCE_SECONDS
         while (answer := self._ask("DELETE", self.path(id_))).status not in GONE:
             if answer.status == 403:
-                raise DeletionError(f"DELETE {self.path(id_)} answered 403{answer.reason}")
-            held = self._ask("GET", f"{self.path(id_)}/resources").body.get("resources") or ()
-            if held:
-                # 404 where one of them has gone meanwhile: the next look is at what is left.
-                urns = [each["urn"] for each in held]
-                self._ask("POST", "/v2/projects/default/resources", {"resources": urns})
+                raise self._refused("DELETE", self.path(id_), answer)
+            for held in self._ask("GET", f"{self.path(id_)}/resources").body.get("resources") or ():
+                # One by one: 404 where it has gone meanwhile, and that must not keep the others here.
+                self._ask("POST", "/v2/projects/default/resources", {"resources": [held["urn"]]}, what=held["urn"])
             if time.monotonic() >= deadline:
                 raise DeletionError(f"the project {id_} is not empty after {PATIENCE_SECONDS} s{answer.reason}")
             _wait(progress, "waiting for the project to be empty")
@@ -119,7 +129,7 @@ def stays(vpc: dict[str, Any]) -> str:
     """What is to be known of a default VPC, as the API describes it."""
     return (
         f"the VPC {vpc['name']} stays: it has become the default one of {vpc['region']}, and DigitalOcean does not "
-        "delete that. It is empty and costs nothing. For the next cluster in it: "
+        "delete that. It costs nothing. For the next cluster in it: "
         f"`pulumi config set vpcId {vpc['id']}`"
     )
 

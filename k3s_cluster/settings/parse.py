@@ -158,8 +158,9 @@ def parse_settings(
         try:
             values[key] = parse(config[key])
         except rule.Refused as refused:
-            shown = "its value" if key in SECRET_KEYS else f"`{config[key]}`"
-            problems.append(f"{key}: {shown} {refused}.{_quotes_for(config[key])}")
+            secret = key in SECRET_KEYS
+            shown, hint = ("its value", "") if secret else (f"`{config[key]}`", _quotes_for(config[key]))
+            problems.append(f"{key}: {shown} {refused}.{hint}")
     if problems:
         raise SettingsError(problems)
     settings = _build(values, stack)

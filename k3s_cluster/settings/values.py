@@ -236,7 +236,9 @@ def _public_key(entry: str) -> str:
     if "-cert-" in kind:
         raise Refused(f"names `{entry}`, which holds a certificate; give the public key that it was made for")
     if kind not in KEY_TYPES:
-        raise Refused(f"names `{entry}`, whose key of type `{kind}` OpenSSH takes no more; make one with `ssh-keygen`")
+        raise Refused(
+            f"names `{entry}`, whose key of type `{kind}` OpenSSH does not accept; make one with `ssh-keygen`"
+        )
     try:
         blob = base64.b64decode(encoded, validate=True)
     except ValueError:
@@ -291,21 +293,23 @@ def datastore_endpoint(raw: str) -> str:
             "`mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`, or etcd's `https://HOST:PORT,...`"
         )
     # github.com/go-sql-driver/mysql, "DSN (Data Source Name)": an address without its network is taken for a network.
-    if scheme == "mysql" and not re.fullmatch(r"(.*@)?(tcp\([^()]+\)|unix\([^()]+\))/[^/]*", rest):
+    if scheme == "mysql" and not re.fullmatch(r"(.*@)?(tcp\([^()]+\)|unix\([^()]+\))/.*", rest):
         raise Refused("must name a MySQL as its client does: `mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`")
     for port in _ports(scheme, rest):
         if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-            raise Refused("has a port that is none: a number from 1 to 65535")
+            raise Refused("has an invalid port; use a number from 1 to 65535")
     return raw
 
 
 def _ports(scheme: str, rest: str) -> list[str]:
     """The ports in what follows an endpoint's scheme; hosts without one are left out."""
     if scheme == "mysql":
-        hosts = re.findall(r"@?tcp\(([^()]+)\)/[^/]*$", rest)
+        hosts = re.findall(r"(?:^|@)tcp\(([^()]+)\)/", rest)[-1:]
+    elif scheme in ("http", "https"):
+        hosts = [(each.partition("://")[2] or each).partition("/")[0] for each in rest.split(",")]
     else:
-        hosts = [each.partition("://")[2] or each for each in rest.split(",")]
-        hosts = [re.split(r"[/?]", host.rpartition("@")[2], maxsplit=1)[0] for host in hosts]
+        # RFC 3986, 3.2: user and password end with the last `@` before the path.
+        hosts = re.split(r"[/?]", rest, maxsplit=1)[0].rpartition("@")[2].split(",")
     return [found[1] for host in hosts if (found := re.search(r":([^:\]]*)$", host))]
 
 

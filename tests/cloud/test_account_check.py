@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,6 +194,29 @@ def test_a_redirect_does_not_carry_the_token_elsewhere(cloud: CloudServer) -> No
         assert [elsewhere.ask(method, "/v2/account", {}).status for method in ("POST", "DELETE")] == [302, 302]
         server.shutdown()
     assert cloud.exchanges() == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 502 No\r\nContent-Length: 9\r\n\r\n{",
+    ],
+)
+def test_an_answer_that_breaks_off_is_none(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as host:
+
+        def answer() -> None:
+            caller, _ = host.accept()
+            with caller:
+                caller.recv(4096)
+                caller.sendall(sent)
+
+        threading.Thread(target=answer, daemon=True).start()
+        broken = Client(Credentials(f"http://127.0.0.1:{host.getsockname()[1]}", TOKEN, "x"))
+        with pytest.raises(NoAnswer):
+            broken.get("/v2/account")
 
 
 @pytest.mark.parametrize("agent", ["Python-urllib/3.11", "python-requests/2.32.5"])

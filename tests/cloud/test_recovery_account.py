@@ -62,6 +62,7 @@ def test_what_is_in_use_is_removed_when_it_is_free(cloud: CloudServer, monkeypat
     made = cloud.call("POST", "/v2/projects", {"name": "k3s-cluster", "purpose": "Service or API"})["project"]
     kind = next(kind for kind in KINDS if kind.path == "/v2/projects")
     planned = Wanted(kind, kind.path, {"name": "k3s-cluster"}, datetime.now(UTC), is_new=True)
-    cloud.fault(method="DELETE", path="projects", status=412, times=2)
+    cloud.fault(method="DELETE", path="/v2/projects/.*", status=412, times=2)
     account(cloud).remove(Leftover(planned, made["id"], ""))
+    assert [each for each in cloud.writes() if each.startswith("DELETE")] == [f"DELETE /v2/projects/{made['id']}"] * 3
     assert [one["name"] for one in cloud.call("GET", "/v2/projects")["projects"]] == ["first-project"]

@@ -69,12 +69,21 @@ def wanted(database: dict[str, Any], version: str) -> dict[str, Any]:
 def test_a_run_that_was_killed_waits_for_the_upgrade_that_it_had_begun(
     cloud: CloudServer, database: dict[str, Any], provider: DatastoreVersionProvider
 ) -> None:
-    cloud.control("PUT", "/_local/durations", {"database": 1})
+    cloud.control("PUT", "/_local/durations", {"database": 3})
     cloud.call("PUT", f"/v2/databases/{database['id']}/upgrade", {"version": "17"})
     assert provider.read(database["id"], wanted(database, "17")).outs["version"] == "16"
     provider.update("", {}, wanted(database, "17"))
     assert provider.read(database["id"], wanted(database, "16")).outs["version"] == "17"
     assert upgrades(cloud) == 1
+
+
+def test_an_upgrade_whose_answer_was_lost_is_waited_for_and_not_asked_for_again(
+    cloud: CloudServer, database: dict[str, Any], provider: DatastoreVersionProvider
+) -> None:
+    cloud.control("PUT", "/_local/durations", {"database": 1})
+    cloud.fault(method="PUT", path=".*/upgrade", status=502, when="after")
+    provider.update("", {}, wanted(database, "17"))
+    assert provider.read(database["id"], wanted(database, "16")).outs["version"] == "17"
 
 
 def test_what_the_database_cannot_be_brought_to_is_one_line(
@@ -91,6 +100,6 @@ def test_what_the_database_cannot_be_brought_to_is_one_line(
 def test_an_upgrade_that_does_not_come_about_is_told(
     database: dict[str, Any], provider: DatastoreVersionProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DatastoreVersionProvider, "_upgrade", lambda *_: None)
+    monkeypatch.setattr(DatastoreVersionProvider, "_upgrade", lambda *_: True)
     with pytest.raises(VersionError, match="was not upgraded to 17, and is online at 16 again"):
         provider.update("", {}, wanted(database, "17"))

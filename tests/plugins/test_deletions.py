@@ -14,6 +14,7 @@ from local_cloud import paths
 from tests.plugins.cloud_server import TOKEN, CloudServer
 from tests.plugins.test_engine import Engine, pytestmark  # noqa: F401 - needs the same
 
+READER = "dop_v1_" + "6" * 64
 DROPLET = {"name": "other", "image": "ubuntu-24-04-x64", "size": "s-1vcpu-2gb", "region": "fra1"}
 
 
@@ -68,6 +69,26 @@ def test_a_vpc_that_became_the_region_s_default_stays_and_it_is_said(stack: Engi
     assert left(cloud) == {"vpcs": ["k3s-vpc-01"]}
 
 
+def test_a_destroy_that_failed_between_the_two_is_gone_on_from(stack: Engine, cloud: CloudServer) -> None:
+    """The project is deleted, its resource still in the state, and the VPC could not go."""
+    stack.ok("up", "--yes", "--skip-preview")
+    vpc = stack.outputs()["vpc"]
+    other = cloud.call("POST", "/v2/droplets", {**DROPLET, "vpc_uuid": vpc})["droplet"]
+    cloud.fault(method="DELETE", path="/v2/vpcs/.*", status=400, times=1)
+    failed = stack.run("destroy", "--yes", "--skip-preview")
+    assert failed.returncode != 0
+    assert "DELETE /v2/vpcs/" in failed.stdout
+    assert "answered 400" in failed.stdout
+    refused = stack.run("up", "--yes", "--skip-preview")
+    if refused.returncode != 0:
+        assert "is in the stack's state and no longer in the account: `pulumi up --refresh`" in refused.stdout
+        stack.ok("up", "--yes", "--skip-preview", "--refresh")
+    assert "k3s-cluster" in cloud.state()["projects"]
+    cloud.call("DELETE", f"/v2/droplets/{other['id']}")
+    stack.ok("destroy", "--yes", "--skip-preview")
+    assert left(cloud) == {}
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "RETRY_SECONDS", 0.01)
@@ -85,7 +106,19 @@ def test_members_are_waited_for_and_named_at_last(
     with pytest.raises(DeletionError, match=r"still has members: other \(do:droplet:"):
         provider.delete(vpc, {"urn": ""})
     assert provider.read(vpc, {"target": vpc}).id == vpc
+    assert provider.create({"target": vpc}).id == vpc
+    with pytest.raises(DeletionError, match="no longer in the account: `pulumi up --refresh`"):
+        provider.create({"target": "9cc10173-e9ea-4176-9dbc-a4cee4c4ff30"})
     assert provider.read("9cc10173-e9ea-4176-9dbc-a4cee4c4ff30", {}).id == ""
+
+
+def test_a_token_that_may_not_delete_is_told_at_once(cloud: CloudServer, quick: None) -> None:
+    vpc = cloud.call("POST", "/v2/vpcs", {"name": "k3s-vpc-01", "region": "fra1"})["vpc"]["id"]
+    cloud.control("PUT", "/_local/tokens", {"token": READER, "scopes": ["vpc:read"]})
+    provider = VpcDeletionProvider()
+    provider._credentials = Credentials(cloud.url, READER, "DIGITALOCEAN_TOKEN")
+    with pytest.raises(DeletionError, match=r"answered 403 \(.*\); the token is from DIGITALOCEAN_TOKEN"):
+        provider.delete(vpc, {"urn": ""})
 
 
 @pytest.mark.parametrize("provider", [VpcDeletionProvider(), ProjectDeletionProvider()])

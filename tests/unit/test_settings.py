@@ -665,9 +665,9 @@ def test_refused(changes: dict[str, object], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ssh-dss AAAAB3NzaC1kc3MAAACB me", "whose key of type `ssh-dss` OpenSSH takes no more"),
+        ("ssh-dss AAAAB3NzaC1kc3MAAACB me", "whose key of type `ssh-dss` OpenSSH does not accept"),
         ("ssh-ed25519-cert-v01@openssh.com AAAA me", "which holds a certificate; give the public key that it was made"),
-        ("ssh-frog AAAA me", "whose key of type `ssh-frog` OpenSSH takes no more"),
+        ("ssh-frog AAAA me", "whose key of type `ssh-frog` OpenSSH does not accept"),
         (KEY[:-5], "whose key is damaged"),
         (KEY.replace("ssh-ed25519", "ssh-rsa"), "whose key is damaged"),
         ("", "which holds no public key"),
@@ -724,16 +724,20 @@ def test_a_schedule_that_k3s_does_not_read_is_refused(schedule: str, message: st
 @pytest.mark.parametrize(
     ("endpoint", "message"),
     [
-        ("postgres://u:p@host:99999/db", "has a port that is none"),
-        ("postgres://u:p@host:0/db?sslmode=require", "has a port that is none"),
-        ("mysql://u:p@tcp(host:65536)/db", "has a port that is none"),
-        ("https://one:2379,https://two:x", "has a port that is none"),
+        ("postgres://u:p@host:99999/db", "has an invalid port; use a number from 1 to 65535"),
+        ("postgres://u:p@host:0/db?sslmode=require", "has an invalid port; use a number from 1 to 65535"),
+        ("mysql://u:p@tcp(host:65536)/db", "has an invalid port; use a number from 1 to 65535"),
+        ("https://one:2379,https://two:x", "has an invalid port; use a number from 1 to 65535"),
         ("mysql://u:p@host:3306/db", "must name a MySQL as its client does: `mysql://USER:PASSWORD@tcp(HOST:PORT)/"),
         ("postgres://u:p@host:65535/db", ""),
         ("postgres://u:p%3A99999@host/db", ""),
         ("postgres://u:p@[2001:db8::1]:5432/db", ""),
         ("mysql://u:p:99999@tcp(host:3306)/db?tls=true", ""),
         ("https://one:2379,https://two:2379", ""),
+        ("postgres://u:p,x:y@10.0.0.5:5432/kine", ""),
+        ("postgres://u:p@10.0.0.5:5432,10.0.0.6:5432/kine?application_name=a,b:c", ""),
+        ("postgres://u:p@10.0.0.5:5432,10.0.0.6:99999/kine", "has an invalid port; use a number from 1 to 65535"),
+        ("mysql://u:p@tcp(host:3306)/db?tls=a/b", ""),
     ],
 )
 def test_an_endpoint_s_port_and_form_are_looked_at_without_showing_it(endpoint: str, message: str) -> None:
@@ -822,6 +826,11 @@ def test_a_restore_from_digitalocean_s_backup_has_its_time_in_utc_and_the_token_
     assert isinstance(settings.datastore, ManagedDatastoreSettings)
     assert settings.datastore.restore == DatastoreRestoreSettings("old", "2026-01-31T19:25:22Z", "secret-token")
     assert "secret-token" not in repr(settings)
+
+
+def test_nothing_of_a_secret_is_shown_where_quotes_are_missing() -> None:
+    (problem,) = refusals(config(datastoreRestoreFrom="old", datastoreRestoreToken="2026-01-31 00:00:00 +0000 UTC"))
+    assert "2026" not in problem
 
 
 def test_the_old_cluster_s_token_is_refused_in_plain() -> None:
