@@ -69,6 +69,10 @@ func run(input io.Reader) error {
 	if err := decoder.Decode(&config); err != nil {
 		return fmt.Errorf("the configuration on standard input: %w", err)
 	}
+	// Left out, they would be kine's defaults: files in the working directory.
+	if config.Socket == "" || config.Endpoint == "" {
+		return errors.New("the configuration on standard input: socket and endpoint are expected")
+	}
 	return serve(config)
 }
 
