@@ -22,7 +22,7 @@ from local_cloud.machines.image import ensure_image, image_is_built
 from local_cloud.toolchain.go import ToolchainError, version_of
 from local_cloud.toolchain.progress import Board, Report
 
-#: Processors of the machine that the seconds below were measured on.
+#: Processors of the machine that the seconds below are estimated for.
 MEASURED_ON = 2
 K3S_SECONDS = 180
 PULUMI_SECONDS = 120
@@ -43,7 +43,8 @@ class Part:
 def parts() -> list[Part]:
     """All of it, as things are now."""
     environment = paths.CHECKOUT / ".venv" / "made-from"
-    pulumi = (paths.TOOLS_BIN / "pulumi").exists() or any(paths.CACHE.glob("pulumi-*"))
+    cached = (path.name for path in paths.CACHE.glob("pulumi-*"))
+    pulumi = (paths.TOOLS_BIN / "pulumi").exists() or any(not name.startswith("pulumi-resource-") for name in cached)
     return [
         Part("Python packages", "download into .venv", 20, environment.exists()),
         Part("K3s stand-in", "real Kubernetes, compiled from its Go modules", K3S_SECONDS, _k3s_is_built(), True),

@@ -122,7 +122,7 @@ NEEDS = (
         "reserved_ip",
         ("read", "update"),
         "`reservedIp` is an address",
-        "that address is led to the server",
+        "assigning that address to the server",
         lambda settings, _: settings.reserved_ip not in (None, "auto"),
     ),
     Need("sizes", ("read",), "", "looked at before a plan", _always),

@@ -14,6 +14,8 @@ from typing import TextIO
 Report = Callable[[str], None]
 
 HEARTBEAT_SECONDS = 10.0
+#: How often a terminal is drawn anew.
+REDRAW_SECONDS = 1.0
 
 
 def to_stderr(line: str) -> None:
@@ -85,7 +87,7 @@ class Board:
                 self._show(f"{name}: {outcome} in {time.monotonic() - started:.0f} s")
 
     def _beats(self) -> None:
-        while not self._closed.wait(1 if self._live else HEARTBEAT_SECONDS):
+        while not self._closed.wait(REDRAW_SECONDS if self._live else HEARTBEAT_SECONDS):
             with self._lock:
                 if self._live:
                     self._show("")

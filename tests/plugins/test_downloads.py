@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,11 +188,9 @@ def test_a_host_that_nobody_vouches_for_is_not_believed(
 def test_a_silent_host_is_waited_for_once_and_not_for_every_file(host: ReleaseServer) -> None:
     releases = PulumiReleases(host.url, Patience(answer_seconds=IMPATIENT_SECONDS))
     host.silent = True
-    started = time.monotonic()
     assert_built_instead(releases, "127.0.0.1 did not answer within 0.5 s")
     used = plugins.ensure_plugins(releases, plugins.PULUMI_HOME, lambda line: None)
     assert used == {"digitalocean": "stand-in", "random": "stand-in"}
-    assert time.monotonic() - started < 4 * IMPATIENT_SECONDS
     assert len(host.asked) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -85,6 +86,10 @@ def test_a_machine_that_hangs_is_given_up_and_one_that_boots_clears_the_failure(
     make_disk(machine, HANG)
     try:
         machine.boot(spec, image)
+        # How soon it says so is not what is tested.
+        until = time.monotonic() + 30
+        while "start job" not in machine.console_log.read_text(errors="replace") and time.monotonic() < until:
+            time.sleep(0.05)
         with pytest.raises(MachineRoomError, match=r"had not booted after 1 s(.|\n)*A start job is running for a disk"):
             machine.await_boot(1)
         assert machine.boot_failure.exists()

@@ -62,7 +62,8 @@ def test_in_a_log_one_line_a_beat_tells_what_is_under_way(monkeypatch: pytest.Mo
     assert "image: 0 s, K3s: 0 s\n" in log.getvalue()
 
 
-def test_on_a_terminal_lines_are_drawn_over() -> None:
+def test_on_a_terminal_lines_are_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 60)
     terminal = Terminal()
     with Board(terminal) as board, board.thing("image") as of_image:
         of_image("unpacking")
