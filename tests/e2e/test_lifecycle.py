@@ -53,6 +53,8 @@ def stack() -> Iterator[Stack]:
             "healthCheckUnhealthy": 2,
             "k3sVersion": FIRST,
             "drainTimeout": 120,
+            # The smallest takes fewer connections than two busy servers may open; the plan warns of it.
+            "datastoreSize": "db-s-1vcpu-2gb",
         },
     )
     for up in brought_up(stack):
