@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
-from pulumi.dynamic import ConfigureRequest
 from pulumi.runtime import get_config_env, is_config_secret
 from pulumi.runtime.config import CONFIG
 
@@ -55,13 +54,6 @@ def credentials(config: Mapping[str, str], environment: Mapping[str, str]) -> Cr
         if token := environment.get(variable):
             return Credentials(endpoint, token, variable)
     return None
-
-
-def configured_credentials(request: ConfigureRequest) -> Credentials | None:
-    """The same for a dynamic resource, which learns the stack's config so; None without a token."""
-    keys = ("digitalocean:apiEndpoint", "digitalocean:token")
-    config = {key: value for key in keys if (value := request.config.get(key))}
-    return credentials(config, os.environ)
 
 
 def _config() -> dict[str, str]:

@@ -54,7 +54,7 @@ def _recover(*, ask: bool) -> int:
     if under_way := pending(state):
         print("was under way when the run ended: " + ", ".join(under_way))
         pulumi("stack", "import", stdin=json.dumps(without_pending(state)))
-    state = _without_gone(being_deleted(state))
+    state = _without_gone(state, being_deleted(state))
     plan = json.loads(pulumi("preview", "--json"))
     resources = wanted(state, plan)
     kinds = {each.path: each.kind.items for each in resources}
@@ -85,10 +85,10 @@ def _export() -> dict[str, Any]:
     return exported
 
 
-def _without_gone(urns: Sequence[str]) -> dict[str, Any]:
+def _without_gone(state: dict[str, Any], urns: Sequence[str]) -> dict[str, Any]:
     """The state, when what is gone of `urns` is taken out of it: the provider asks the cloud for exactly these."""
     if not urns:
-        return _export()
+        return state
     kept = list(urns)
     for wait in (0, DELETION_SECONDS):
         if not kept:

@@ -6,7 +6,7 @@ import time
 import urllib.parse
 from typing import Any
 
-from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer
+from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer, Refused
 from recovery.leftovers import Leftover
 
 TIMEOUT_SECONDS = 60
@@ -26,7 +26,6 @@ class Account:
     def __init__(self, credentials: Credentials | None) -> None:
         if credentials is None:
             raise AccountError("There is no DigitalOcean token: set DIGITALOCEAN_TOKEN, as for `pulumi up`.")
-        self._source = credentials.source
         self._client = Client(credentials, TIMEOUT_SECONDS)
 
     def list(self, path: str, items: str) -> list[dict[str, Any]]:
@@ -70,10 +69,8 @@ class Account:
         """The answer; what is busy or failed inside the API is asked again. AccountError for other refusals."""
         later = tuple(status for status in LATER if status not in accepted)
         try:
-            answer = self._client.ask_patiently(method, path, body, seconds=PATIENCE_SECONDS, later=later)
-        except NoAnswer as silence:
-            raise AccountError(str(silence)) from None
-        if answer.status >= 300 and answer.status not in (404, *accepted):
-            whose = f"; the token is from {self._source}" if answer.status in (401, 403) else ""
-            raise AccountError(f"{method} {path} answered {answer.status}{answer.reason}{whose}")
-        return answer
+            return self._client.insist(
+                method, path, body, seconds=PATIENCE_SECONDS, later=later, accepted=(404, *accepted)
+            )
+        except (NoAnswer, Refused) as error:
+            raise AccountError(str(error)) from None

@@ -42,6 +42,10 @@ class NotAllowed(Exception):
     """The token may not ask this (403)."""
 
 
+class Refused(Exception):
+    """An answer that is neither a success nor expected: the message says what was asked, and what came."""
+
+
 class NotFound(Exception):
     """There is no such thing in the account, or none that may be seen (404)."""
 
@@ -81,6 +85,7 @@ class Client:
 
     def __init__(self, credentials: Credentials, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._endpoint = credentials.endpoint.rstrip("/")
+        self._source = credentials.source
         self._headers = {
             "Authorization": f"Bearer {credentials.token}",
             "Accept": "application/json",
@@ -113,7 +118,7 @@ class Client:
         """The answer, whatever its status. Raises NoAnswer where there is none."""
         return self._ask(method, self._endpoint + path, path, body)
 
-    def ask_patiently(
+    def insist(
         self,
         method: str,
         path: str,
@@ -121,21 +126,32 @@ class Client:
         *,
         seconds: float,
         later: Collection[int] = LATER,
+        accepted: Collection[int] = (),
+        what: str = "",
     ) -> Answer:
-        """The same, asked again for `seconds` while there is no answer or its status is one of `later`.
+        """A success, or an answer whose status is one of `accepted`.
 
-        At the end it returns the last answer; raises NoAnswer where the last one was none.
+        Asked again for `seconds` while there is no answer or its status is one of `later`. At the end it raises
+        NoAnswer, or Refused, whose message says `what` it was for.
         """
         deadline = time.monotonic() + seconds
         while True:
             try:
                 answer = self.ask(method, path, body)
                 if answer.status not in later or time.monotonic() >= deadline:
-                    return answer
+                    break
             except NoAnswer:
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(RETRY_SECONDS)
+        if answer.status >= 300 and answer.status not in accepted:
+            raise self.refused(f"{method} {path}{f' for {what}' if what else ''}", answer)
+        return answer
+
+    def refused(self, asked: str, answer: Answer) -> Refused:
+        """What to raise where `asked` was answered so."""
+        whose = f"; the token is from {self._source}" if answer.status in (401, 403) else ""
+        return Refused(f"{asked} answered {answer.status}{answer.reason}{whose}")
 
     def _get(self, url: str, path: str) -> dict[str, Any]:
         answer = self._ask("GET", url, path, None)

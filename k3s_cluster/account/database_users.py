@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer
+from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer, Refused
 
 #: The database itself is changed before the answer comes.
 DELETE_SECONDS = 60
@@ -34,7 +34,6 @@ class DatabaseUsers:
     """Those of the database cluster `database_id`."""
 
     def __init__(self, credentials: Credentials, database_id: str) -> None:
-        self._source = credentials.source
         self._client = Client(credentials, DELETE_SECONDS)
         self._path = f"/v2/databases/{quote(database_id, safe='')}/users"
 
@@ -45,14 +44,10 @@ class DatabaseUsers:
 
     def delete(self, name: str) -> None:
         """Delete one; one that is gone is no error. UsersError if it cannot be."""
-        self._ask("DELETE", f"{self._path}/{quote(name, safe='')}", gone=404)
+        self._ask("DELETE", f"{self._path}/{quote(name, safe='')}", accepted=(404,))
 
-    def _ask(self, method: str, path: str, gone: int | None = None) -> Answer:
+    def _ask(self, method: str, path: str, accepted: tuple[int, ...] = ()) -> Answer:
         try:
-            answer = self._client.ask_patiently(method, path, seconds=_PATIENCE_SECONDS, later=_LATER)
-        except NoAnswer as silence:
-            raise UsersError(str(silence)) from None
-        if answer.status >= 300 and answer.status != gone:
-            whose = f"; the token is from {self._source}" if answer.status in (401, 403) else ""
-            raise UsersError(f"{method} {path} answered {answer.status}{answer.reason}{whose}")
-        return answer
+            return self._client.insist(method, path, seconds=_PATIENCE_SECONDS, later=_LATER, accepted=accepted)
+        except (NoAnswer, Refused) as error:
+            raise UsersError(str(error)) from None

@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings
+from k3s_cluster.settings.values import PRIVATE_RANGES
 
 #: Connections that a database takes for each GiB of memory, docs.digitalocean.com/products/databases/postgresql/
 #: details/limits and .../mysql/details/limits.
@@ -18,12 +19,9 @@ RESERVED_CONNECTIONS = 3
 #: 20 together, when the 22 of a database with 1 GiB were used up. At rest it is 4 on each.
 CONNECTIONS_PER_SERVER = 12
 #: Private (RFC 1918, RFC 4193), shared (RFC 6598), of one host and of one link: nothing on the internet is there.
-NOT_ON_THE_INTERNET = tuple(
-    ip_network(each)
-    for each in (
-        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("fc00::/7", "fe80::/10", "::1/128"),
-    )
+NOT_ON_THE_INTERNET = (
+    *PRIVATE_RANGES,
+    *map(ip_network, ("100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128")),
 )
 
 

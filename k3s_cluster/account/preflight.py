@@ -108,7 +108,7 @@ def _default_vpc(settings: ClusterSettings, account: Account) -> list[str]:
     """
     if settings.vpc_id or account.vpcs is None:
         return []
-    own = f"{settings.name_prefix}-vpc-01"
+    own = own_vpc_name(settings)
     here = [vpc for vpc in account.vpcs if vpc.region == settings.region]
     if not here:
         return [
@@ -312,6 +312,11 @@ def _database(settings: ClusterSettings, account: Account) -> Iterator[str]:
         )
 
 
+def own_vpc_name(settings: ClusterSettings) -> str:
+    """As k3s_cluster/cloud/network.py calls the stack's own VPC."""
+    return f"{settings.name_prefix}-vpc-01"
+
+
 def _network(settings: ClusterSettings, account: Account) -> Iterator[str]:
     """docs.digitalocean.com/reference/api, create VPC: ranges in one account may not overlap."""
     if account.vpcs is None:
@@ -319,7 +324,7 @@ def _network(settings: ClusterSettings, account: Account) -> Iterator[str]:
     if settings.vpc_id:
         yield from _vpc_that_is_there(settings.vpc_id, settings.region, account.vpcs)
         return
-    own = f"{settings.name_prefix}-vpc-01"
+    own = own_vpc_name(settings)
     others = [vpc for vpc in account.vpcs if vpc.name != own]
     overlapped = [vpc for vpc in others if vpc.ip_range.overlaps(settings.vpc_cidr)]
     # A VPC that is there keeps its range, whatever was made beside it.

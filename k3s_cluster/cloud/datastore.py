@@ -47,11 +47,10 @@ class Datastore(pulumi.ComponentResource):
             # A backup counts at creation; whatever a provider makes of another one, a living database is not the place.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["backup_restore", "version"]),
         )
-        # What is in it goes with it.
-        inside = pulumi.ResourceOptions(parent=self, deleted_with=cluster)
-        self.at_version = DatastoreVersion(f"{name}-version", cluster.id, args.settings.version, inside)
-        # While the version changes, the API takes no other change (412).
-        inside = pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=[self.at_version]))
+        # What is in it goes with it; while its version changes, the API takes no other change (412).
+        with_it = pulumi.ResourceOptions(parent=self, deleted_with=cluster)
+        self.at_version = DatastoreVersion(f"{name}-version", cluster.id, args.settings.version, with_it)
+        inside = pulumi.ResourceOptions.merge(with_it, pulumi.ResourceOptions(depends_on=[self.at_version]))
         database = pulumi.Output.from_input(DATABASE)
         if args.settings.restore is None:
             database = digitalocean.DatabaseDb(

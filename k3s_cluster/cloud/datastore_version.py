@@ -12,24 +12,14 @@ import time
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import (
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from k3s_cluster.account.client import LATER, Client, Credentials, NoAnswer
+from k3s_cluster.account.client import LATER, Client, NoAnswer, Refused
+from k3s_cluster.account.provider import ANSWER_SECONDS, PATIENCE_SECONDS, AccountProvider
 from k3s_cluster.over_ssh.progress import own_urn, progress_of
-from k3s_cluster.stack_config import configured_credentials
 
-ANSWER_SECONDS = 60.0
 #: The database is being changed already.
 _LATER = (409, 412, *LATER)
-PATIENCE_SECONDS = 600
 #: An upgrade copies all that is in the database.
 UPGRADE_SECONDS = 3600
 #: From the answer until the database is seen to be worked on.
@@ -41,14 +31,8 @@ class VersionError(Exception):
     """The database is not online at the version that was asked for: the message says why."""
 
 
-class DatastoreVersionProvider(ResourceProvider):
+class DatastoreVersionProvider(AccountProvider):
     """Brings the database to `version`, and ends when it is online there."""
-
-    serialize_as_secret_always = False
-    _credentials: Credentials | None = None
-
-    def configure(self, req: ConfigureRequest) -> None:
-        self._credentials = configured_credentials(req)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         self._bring(props)
@@ -107,17 +91,13 @@ class DatastoreVersionProvider(ResourceProvider):
         return True
 
     def _database(self, id_: str) -> dict[str, Any] | None:
-        path = f"/v2/databases/{id_}"
         try:
-            answer = self._client().ask_patiently("GET", path, seconds=PATIENCE_SECONDS)
+            answer = self._client().insist("GET", f"/v2/databases/{id_}", seconds=PATIENCE_SECONDS, accepted=(404,))
         except NoAnswer as silence:
             raise VersionError(f"{silence}; `pulumi up` can be run again") from None
-        if answer.status == 404:
-            return None
-        if answer.status >= 300:
-            raise VersionError(f"GET {path} answered {answer.status}{answer.reason}")
-        database: dict[str, Any] = answer.body["database"]
-        return database
+        except Refused as refused:
+            raise VersionError(str(refused)) from None
+        return None if answer.status == 404 else answer.body["database"]
 
     def _client(self) -> Client:
         if self._credentials is None:

@@ -18,16 +18,13 @@ import time
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource
 
-from k3s_cluster.account.client import Answer, Client, Credentials, NoAnswer
-from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
-from k3s_cluster.stack_config import configured_credentials
+from k3s_cluster.account.client import Answer, Client, NoAnswer, Refused
+from k3s_cluster.account.provider import ANSWER_SECONDS, PATIENCE_SECONDS, AccountProvider
+from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
 
-#: Members leave a VPC, and a project, some time after their own deletion was answered.
-PATIENCE_SECONDS = 600
 RETRY_SECONDS = 2.0
-ANSWER_SECONDS = 60.0
 GONE = (204, 404)
 #: "Can not delete VPC with members" (409, once 403), "cannot delete a project with resources" (412).
 IN_USE = (403, 409, 412)
@@ -37,14 +34,11 @@ class DeletionError(Exception):
     """Something stays in the account: the message says what, and why."""
 
 
-class _Deletion(ResourceProvider):
+class _Deletion(AccountProvider):
     """Does nothing until its end, which is the end of the thing at `path`."""
 
-    serialize_as_secret_always = False
-    _credentials: Credentials | None = None
-
-    def configure(self, req: ConfigureRequest) -> None:
-        self._credentials = configured_credentials(req)
+    #: What is said while something is in the way.
+    waiting: str
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         path = self.path(props["target"])
@@ -63,66 +57,84 @@ class _Deletion(ResourceProvider):
             return ReadResult("", {})
         return ReadResult(id_, props)
 
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        progress, deadline = progress_of(props["urn"]), time.monotonic() + PATIENCE_SECONDS
+        while (answer := self._ask("DELETE", self.path(id_), accepted=IN_USE)).status not in GONE:
+            in_the_way = self.make_way(id_, answer, props)
+            if in_the_way is None:
+                return
+            if time.monotonic() >= deadline:
+                raise DeletionError(f"{in_the_way}{answer.reason}")
+            progress(self.waiting)
+            time.sleep(RETRY_SECONDS)
+
     def path(self, target: str) -> str:
         raise NotImplementedError
 
-    def _refused(self, method: str, path: str, answer: Answer, what: str = "") -> DeletionError:
-        whose = f"; the token is from {self._credentials.source}" if self._credentials else ""
-        of = f" for {what}" if what else ""
-        return DeletionError(
-            f"{method} {path}{of} answered {answer.status}{answer.reason}{whose if answer.status in (401, 403) else ''}"
-        )
+    def make_way(self, id_: str, answer: Answer, props: dict[str, Any]) -> str | None:
+        """After a deletion that was not taken: what is still in the way, or None where it is to stay.
 
-    def _ask(self, method: str, path: str, body: dict[str, object] | None = None, what: str = "") -> Answer:
-        if self._credentials is None:
-            raise DeletionError(f"{method} {path}: there is no DigitalOcean token; set DIGITALOCEAN_TOKEN")
+        DeletionError where waiting does not help.
+        """
+        raise NotImplementedError
+
+    def _not_allowed(self, id_: str, answer: Answer) -> DeletionError:
+        asked = f"DELETE {self.path(id_)}"
+        return DeletionError(str(self._client(asked).refused(asked, answer)))
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, object] | None = None,
+        accepted: tuple[int, ...] = (),
+        what: str = "",
+    ) -> Answer:
+        client = self._client(f"{method} {path}")
         try:
-            client = Client(self._credentials, ANSWER_SECONDS)
-            answer = client.ask_patiently(method, path, body, seconds=PATIENCE_SECONDS)
+            return client.insist(method, path, body, seconds=PATIENCE_SECONDS, accepted=(404, *accepted), what=what)
         except NoAnswer as silence:
             raise DeletionError(f"{silence}; `pulumi destroy` can be run again") from None
-        if answer.status < 300 or answer.status == 404 or (method == "DELETE" and answer.status in IN_USE):
-            return answer
-        raise self._refused(method, path, answer, what)
+        except Refused as refused:
+            raise DeletionError(str(refused)) from None
+
+    def _client(self, asked: str) -> Client:
+        if self._credentials is None:
+            raise DeletionError(f"{asked}: there is no DigitalOcean token; set DIGITALOCEAN_TOKEN")
+        return Client(self._credentials, ANSWER_SECONDS)
 
 
 class VpcDeletionProvider(_Deletion):
+    waiting = "waiting for the VPC's members to leave it"
+
     def path(self, target: str) -> str:
         return f"/v2/vpcs/{target}"
 
-    def delete(self, id_: str, props: dict[str, Any]) -> None:
-        progress, deadline = progress_of(props["urn"]), time.monotonic() + PATIENCE_SECONDS
-        while (answer := self._ask("DELETE", self.path(id_))).status not in GONE:
-            vpc = self._ask("GET", self.path(id_)).body.get("vpc") or {}
-            if vpc.get("default"):
-                tell(props["urn"], stays(vpc))
-                return
-            members = self._ask("GET", f"{self.path(id_)}/members").body.get("members") or ()
-            if answer.status == 403 and not members:
-                raise self._refused("DELETE", self.path(id_), answer)
-            if time.monotonic() >= deadline:
-                named = ", ".join(f"{each.get('name')} ({each.get('urn')})" for each in members)
-                raise DeletionError(
-                    f"the VPC {id_} still has members: {named or 'none that the API names'}{answer.reason}"
-                )
-            _wait(progress, "waiting for the VPC's members to leave it")
+    def make_way(self, id_: str, answer: Answer, props: dict[str, Any]) -> str | None:
+        vpc = self._ask("GET", self.path(id_)).body.get("vpc") or {}
+        if vpc.get("default"):
+            tell(props["urn"], stays(vpc))
+            return None
+        members = self._ask("GET", f"{self.path(id_)}/members").body.get("members") or ()
+        if answer.status == 403 and not members:
+            raise self._not_allowed(id_, answer)
+        named = ", ".join(f"{each.get('name')} ({each.get('urn')})" for each in members)
+        return f"the VPC {id_} still has members: {named or 'none that the API names'}"
 
 
 class ProjectDeletionProvider(_Deletion):
+    waiting = "waiting for the project to be empty"
+
     def path(self, target: str) -> str:
         return f"/v2/projects/{target}"
 
-    def delete(self, id_: str, props: dict[str, Any]) -> None:
-        progress, deadline = progress_of(props["urn"]), time.monotonic() + PATIENCE_SECONDS
-        while (answer := self._ask("DELETE", self.path(id_))).status not in GONE:
-            if answer.status == 403:
-                raise self._refused("DELETE", self.path(id_), answer)
-            for held in self._ask("GET", f"{self.path(id_)}/resources").body.get("resources") or ():
-                # One by one: 404 where it has gone meanwhile, and that must not keep the others here.
-                self._ask("POST", "/v2/projects/default/resources", {"resources": [held["urn"]]}, what=held["urn"])
-            if time.monotonic() >= deadline:
-                raise DeletionError(f"the project {id_} is not empty after {PATIENCE_SECONDS} s{answer.reason}")
-            _wait(progress, "waiting for the project to be empty")
+    def make_way(self, id_: str, answer: Answer, _props: dict[str, Any]) -> str:
+        if answer.status == 403:
+            raise self._not_allowed(id_, answer)
+        for held in self._ask("GET", f"{self.path(id_)}/resources").body.get("resources") or ():
+            # One by one: 404 where it has gone meanwhile, and that must not keep the others here.
+            self._ask("POST", "/v2/projects/default/resources", {"resources": [held["urn"]]}, what=held["urn"])
+        return f"the project {id_} is not empty after {PATIENCE_SECONDS} s"
 
 
 def stays(vpc: dict[str, Any]) -> str:
@@ -132,11 +144,6 @@ def stays(vpc: dict[str, Any]) -> str:
         "delete that. It costs nothing. For the next cluster in it: "
         f"`pulumi config set vpcId {vpc['id']}`"
     )
-
-
-def _wait(progress: Progress, text: str) -> None:
-    progress(text)
-    time.sleep(RETRY_SECONDS)
 
 
 class _OfTarget(Resource):

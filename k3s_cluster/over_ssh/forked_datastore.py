@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource
 
 from k3s_cluster import k3s_version
-from k3s_cluster.account.client import Credentials
 from k3s_cluster.account.database_users import DatabaseUsers, User, UsersError
+from k3s_cluster.account.provider import AccountProvider
 from k3s_cluster.backup import datastore
 from k3s_cluster.backup.backup_file import BackupError
 from k3s_cluster.k3s_config import UNCHANGEABLE
@@ -23,7 +23,6 @@ from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, targ
 from k3s_cluster.over_ssh.datastore_grants import OWNER, DatastoreGrantsArgs, administrator_of, grant
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, answer_of
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
-from k3s_cluster.stack_config import configured_credentials
 
 _SECRETS = ["private_key", "endpoint", "password", "administrator_password", "server_token"]
 
@@ -43,14 +42,8 @@ class ForkedDatastoreArgs(DatastoreGrantsArgs):
     endpoint: pulumi.Input[str | None]
 
 
-class ForkedDatastoreProvider(ResourceProvider):
+class ForkedDatastoreProvider(AccountProvider):
     """Works once, at creation, and can be repeated until a server has started. From then on nothing is compared."""
-
-    serialize_as_secret_always = False
-    _credentials: Credentials | None = None
-
-    def configure(self, req: ConfigureRequest) -> None:
-        self._credentials = configured_credentials(req)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         progress = progress_of(props["urn"])

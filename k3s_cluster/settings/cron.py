@@ -53,9 +53,9 @@ def _wrong(field: _Field, text: str) -> Iterator[str]:
             yield f"has `{part}` for the {field.name}, and a step must be a number above zero, such as `*/2`"
         if low in ("*", "?") and not hyphen:
             continue
-        ends = [field.number(low), field.number(high) if hyphen else field.number(low)]
-        if None in ends or not all(field.least <= int(end or 0) <= field.most for end in ends):
+        first, last = field.number(low), field.number(high if hyphen else low)
+        if first is None or last is None or min(first, last) < field.least or max(first, last) > field.most:
             names = f", or a name such as `{field.names[1]}`" if field.names else ""
             yield f"has `{part}` for the {field.name}, which goes from {field.least} to {field.most}{names}"
-        elif int(ends[0] or 0) > int(ends[1] or 0):
+        elif first > last:
             yield f"has `{part}` for the {field.name}, which ends before it begins"

@@ -63,9 +63,7 @@ def _is_list(value: object) -> bool:
 _TAKES = {
     # Pulumi makes a number of a text of digits, and K3s a text of a number.
     "text": lambda value: isinstance(value, str) or _is_number(value),
-    "list": lambda value: (
-        isinstance(value, str) or (isinstance(value, list) and all(isinstance(i, str) for i in value))
-    ),
+    "list": lambda value: isinstance(value, str) or _is_list(value),
     "switch": lambda value: isinstance(value, bool),
     "number": _is_number,
     "duration": _is_duration,

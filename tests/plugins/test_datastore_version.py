@@ -10,7 +10,6 @@ import pytest
 from k3s_cluster.account.client import Credentials
 from k3s_cluster.cloud import datastore_version
 from k3s_cluster.cloud.datastore_version import DatastoreVersionProvider, VersionError
-from local_cloud import paths
 from tests.plugins.cloud_server import TOKEN, CloudServer
 from tests.plugins.test_engine import Engine, pytestmark  # noqa: F401 - needs the same
 
@@ -26,10 +25,7 @@ def test_one_run_ends_when_the_database_is_online_at_the_new_version(tmp_path: P
 
     digitalocean/database/resource_database_cluster.go, resourceDigitalOceanDatabaseClusterUpdate.
     """
-    folder = tmp_path / "engine"
-    folder.mkdir()
-    environment = {"DIGITALOCEAN_API_URL": cloud.url, "DIGITALOCEAN_TOKEN": TOKEN, "PYTHONPATH": str(paths.CHECKOUT)}
-    stack = Engine(folder, "database", environment)
+    stack = Engine.of_the_product(tmp_path, "database", cloud)
     stack.ok("up", "--yes", "--skip-preview")
     assert stack.outputs()["version"] == "16"
     cloud.control("PUT", "/_local/durations", {"database": 2})

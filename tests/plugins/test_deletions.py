@@ -10,7 +10,6 @@ from k3s_cluster.account import client
 from k3s_cluster.account.client import Credentials
 from k3s_cluster.cloud import deletion
 from k3s_cluster.cloud.deletion import DeletionError, ProjectDeletionProvider, VpcDeletionProvider
-from local_cloud import paths
 from tests.plugins.cloud_server import TOKEN, CloudServer
 from tests.plugins.test_engine import Engine, pytestmark  # noqa: F401 - needs the same
 
@@ -20,10 +19,7 @@ DROPLET = {"name": "other", "image": "ubuntu-24-04-x64", "size": "s-1vcpu-2gb", 
 
 @pytest.fixture
 def stack(tmp_path: Path, cloud: CloudServer) -> Engine:
-    folder = tmp_path / "engine"
-    folder.mkdir()
-    environment = {"DIGITALOCEAN_API_URL": cloud.url, "DIGITALOCEAN_TOKEN": TOKEN, "PYTHONPATH": str(paths.CHECKOUT)}
-    return Engine(folder, "ends", environment)
+    return Engine.of_the_product(tmp_path, "ends", cloud)
 
 
 def left(cloud: CloudServer) -> dict[str, list[str]]:

@@ -55,6 +55,15 @@ class Engine:
         }
         self.ok("stack", "init", "dev")
 
+    @classmethod
+    def of_the_product(cls, folder: Path, program: str, cloud: CloudServer, token: str = TOKEN) -> Engine:
+        """For a program that is made of the product's own components."""
+        folder = folder / "engine"
+        folder.mkdir()
+        checkout = str(paths.CHECKOUT)
+        environment = {"DIGITALOCEAN_API_URL": cloud.url, "DIGITALOCEAN_TOKEN": token, "PYTHONPATH": checkout}
+        return cls(folder, program, environment)
+
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = ["pulumi", "--non-interactive", "--color=never", *arguments]
         return subprocess.run(

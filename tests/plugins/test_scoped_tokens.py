@@ -87,10 +87,7 @@ class Stack:
 
 @pytest.fixture
 def stack(tmp_path: Path, cloud: CloudServer) -> Stack:
-    folder = tmp_path / "engine"
-    folder.mkdir()
-    environment = {"DIGITALOCEAN_API_URL": cloud.url, "DIGITALOCEAN_TOKEN": SCOPED, "PYTHONPATH": str(paths.CHECKOUT)}
-    engine = Engine(folder, "nodeless", environment)
+    engine = Engine.of_the_product(tmp_path, "nodeless", cloud, SCOPED)
     # The product's own settings and defaults, with this process's Python.
     project = yaml.safe_load((paths.CHECKOUT / "Pulumi.yaml").read_text())
     (engine.program / "Pulumi.yaml").write_text(yaml.safe_dump({**project, "runtime": {"name": "python"}}))
