@@ -38,3 +38,7 @@ until curl --fail --silent --show-error --location --max-time 60 --output "$inst
     attempt=$((attempt + 1))
     sleep 5
 done
+
+# The binary unpacks what it carries at the first command that needs it (github.com/k3s-io/k3s, cmd/k3s/main.go,
+# `extract`): now there is time, while a database is made. If it fails here, K3s's start tries it again and says why.
+k3s kubectl version --client >/dev/null || true

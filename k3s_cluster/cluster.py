@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_random as random
 
-from k3s_cluster import hardening, invariants
+from k3s_cluster import datastore_connections, hardening, immutable_settings, invariants
 from k3s_cluster.cloud.access import Access, AccessArgs
 from k3s_cluster.cloud.api_address import ApiName, ApiNameArgs, ReservedAddress, ReservedAddressArgs
 from k3s_cluster.cloud.datastore import Datastore, DatastoreArgs
@@ -22,7 +22,6 @@ from k3s_cluster.k3s_config import (
     Role,
     Tokens,
     agent_config,
-    fixed_settings,
     server_config,
     server_marks,
     server_rules,
@@ -60,7 +59,10 @@ class K3sCluster(pulumi.ComponentResource):
     def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
         owner = owner_of(pulumi.get_project(), settings.stack)
         require_place(settings, owner)
-        super().__init__("k3s:cluster:K3sCluster", name, None, opts)
+        for note in settings.notes:
+            pulumi.log.warn(note)
+        gated = pulumi.ResourceOptions(transformations=[self._after_invariants])
+        super().__init__("k3s:cluster:K3sCluster", name, None, pulumi.ResourceOptions.merge(gated, opts))
         self._name = name
         self._settings = settings
         self._child = pulumi.ResourceOptions(parent=self)
@@ -68,7 +70,8 @@ class K3sCluster(pulumi.ComponentResource):
         protect = isinstance(settings.datastore, ManagedDatastoreSettings) and settings.datastore.protect
         self._kept = pulumi.ResourceOptions(parent=self, protect=protect)
         # Everything is made in this region, and so after what cannot be changed was refused.
-        self._region = invariants.Invariants(name, invariants.of(settings), self._child).region
+        self._invariants = invariants.Invariants(name, invariants.of(settings), self._child)
+        self._region = self._invariants.region
         self._network = Network(
             name,
             NetworkArgs(
@@ -88,6 +91,9 @@ class K3sCluster(pulumi.ComponentResource):
             ),
             self._child,
         )
+        self._project = Project(
+            name, ProjectArgs(settings.project_name, settings.name_prefix, settings.project_environment), self._child
+        )
         datastore = self._datastore(name)
         balancer = self._load_balancer(name)
         self._servers = self._machines(
@@ -100,8 +106,7 @@ class K3sCluster(pulumi.ComponentResource):
         agents = [machine for _, machines in pools for machine in machines]
         machines = [*self._servers, *agents]
         parts = [part.urn_in_cloud for part in (*machines, datastore, balancer) if part is not None]
-        project = ProjectArgs(settings.project_name, settings.name_prefix, settings.project_environment, parts)
-        Project(name, project, self._child)
+        self._project.hold(parts)
 
         api_address = balancer.ip if balancer else self._single_node_address(name)
         api_name = self._api_name(name, api_address)
@@ -143,6 +148,13 @@ class K3sCluster(pulumi.ComponentResource):
         }
         self.register_outputs(self.outputs)
 
+    def _after_invariants(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        """Nothing is under way when a change is refused: pulumi 3.274 then shows a traceback for whatever else is."""
+        if args.resource is self or isinstance(args.resource, invariants.Invariants):
+            return None
+        after = pulumi.ResourceOptions(depends_on=[self._invariants])
+        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, after))
+
     def _datastore(self, name: str) -> Datastore | None:
         """The managed database, where there is one."""
         settings = self._settings
@@ -175,6 +187,7 @@ class K3sCluster(pulumi.ComponentResource):
             settings.access,
             self._network.vpc_id,
             self._tags[settings.server_tag],
+            self._project.id,
         )
         return ApiLoadBalancer(f"{name}-load-balancer", args, self._child)
 
@@ -260,7 +273,7 @@ class K3sCluster(pulumi.ComponentResource):
             node_password=machine.node_password,
             k3s_version=settings.k3s_version,
             config=pulumi.Output.secret(config),
-            files=hardening.files(settings, role),
+            files={**hardening.files(settings, role), **datastore_connections.files(settings, role)},
             datastore_ca=datastore_ca,
             labels=dict(marks.labels),
             taints=list(marks.taints),
@@ -330,7 +343,7 @@ class K3sCluster(pulumi.ComponentResource):
             file=file,
             engine=settings.datastore.engine,
             k3s_version=settings.k3s_version,
-            fixed=fixed_settings(server_rules(settings)),
+            fixed=immutable_settings.of(server_rules(settings)),
             host=self._servers[0].public_ip,
             host_key=self._servers[0].host_key,
             private_key=self._access.private_key,
@@ -350,7 +363,7 @@ class K3sCluster(pulumi.ComponentResource):
             source=restore.cluster,
             server_token=pulumi.Output.secret(restore.token),
             k3s_version=settings.k3s_version,
-            fixed=fixed_settings(server_rules(settings)),
+            fixed=immutable_settings.of(server_rules(settings)),
             database_id=datastore.database_id,
             endpoint=datastore.endpoint,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
-from k3s_cluster import hardening
+from k3s_cluster import go_yaml, hardening
 from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings, ExternalDatastoreSettings
+from k3s_cluster.settings.component_arguments import as_list, together
 
 Role = Literal["server", "agent"]
 
@@ -17,19 +18,11 @@ Role = Literal["server", "agent"]
 CONFIG_PATH = "/etc/rancher/k3s/config.yaml"
 DATASTORE_CA_PATH = "/etc/rancher/k3s/datastore-ca.pem"
 API_PORT = 6443
+#: Where the load balancer asks whether a server's API is ready: over_ssh/on_servers/api-traffic.sh leads it to the
+#: API's own. Free on a node (docs.k3s.io/installation/requirements, and below Kubernetes' node ports).
+HEALTH_CHECK_PORT = 6440
 #: What K3s's own packaged components tolerate, so that only workloads stay away.
 SERVER_TAINT = "node-role.kubernetes.io/control-plane:NoSchedule"
-#: docs.k3s.io/cli/server: what is fixed when a cluster is made, or what data on disk and in the datastore depends on.
-UNCHANGEABLE = {
-    "cluster-cidr": "pods and nodes already have addresses from it",
-    "service-cidr": "services already have addresses from it",
-    "cluster-dns": "pods already have it in their resolv.conf",
-    "cluster-domain": "certificates and pods already have it",
-    "flannel-backend": "nodes with different backends cannot reach each other's pods while it changes",
-    "disable-network-policy": "it must be equal on all servers at every moment",
-    "egress-selector-mode": "it must be equal on all servers at every moment",
-    "secrets-encryption": "the datastore holds secrets written the other way; see docs.k3s.io/cli/secrets-encrypt",
-}
 #: DigitalOcean's droplets have their public address on eth0 and their VPC address on eth1.
 VPC_INTERFACE = "eth1"
 
@@ -117,11 +110,6 @@ def server_rules(settings: ClusterSettings) -> dict[str, object]:
     return _with(always, hardening.k3s_config(settings, "server"), settings.server_config)
 
 
-def fixed_settings(config: Mapping[str, object]) -> dict[str, str]:
-    """The settings in a server's config.yaml that what is in its datastore depends on, as texts."""
-    return {key: str(config[key]) for key in sorted(UNCHANGEABLE) if key in config}
-
-
 def server_marks(settings: ClusterSettings) -> NodeMarks:
     """What servers bear: a taint, if workloads are to stay off them."""
     return NodeMarks(taints=(SERVER_TAINT,) if settings.server_taint else ())
@@ -159,14 +147,23 @@ def is_kubernetes_label(name: str) -> bool:
 
 
 def _with(config: dict[str, object], *more: Mapping[str, object]) -> dict[str, object]:
-    """`config` with `more` over it; lists grow, and of an argument that is there twice K3s takes the last."""
+    """`config` with `more` over it; lists grow, and a text that is beside a list is a list of one, as K3s has it."""
     merged = dict(config)
     for part in more:
         for key, value in part.items():
             before = merged.get(key)
-            merged[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+            merged[key] = together(before, as_list(value)) if isinstance(before, list) else value
     return merged
 
 
+def read_config(text: str | None) -> dict[str, Any] | None:
+    """What a node's config.yaml holds; None if there is none, or it is no map."""
+    try:
+        config = yaml.safe_load(text or "")
+    except (yaml.YAMLError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
 def _dump(config: dict[str, object]) -> str:
-    return yaml.safe_dump({key: value for key, value in config.items() if value != []}, sort_keys=True, width=1000)
+    return go_yaml.dump({key: value for key, value in config.items() if value != []}, sort_keys=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 #: How releases are tagged: github.com/k3s-io/k3s/releases.
-_FORM = re.compile(r"v1\.(\d+)\.(\d+)(?:-rc(\d+))?\+k3s(\d+)")
+_FORM = re.compile(r"v1\.([0-9]{1,4})\.([0-9]{1,4})(?:-rc([0-9]{1,4}))?\+k3s([0-9]{1,4})")
 #: Sorts after every release candidate.
 _RELEASED = 1_000_000
 
@@ -37,7 +37,7 @@ def refusal(old: str, new: str) -> str | None:
     """
     before, after = parse(old), parse(new)
     if after is None:
-        return f"`{new}` is no K3s release; use one such as `v1.34.2+k3s1`"
+        return f"`{new}` is no K3s release; use one such as `v1.36.4+k3s1`"
     if before is None:
         return None
     if after < before:
@@ -49,3 +49,20 @@ def refusal(old: str, new: str) -> str | None:
         step = f"v1.{before[0] + 1}"
         return f"`{new}` skips a minor version after `{old}`; go to a release of {step} first, then on from there"
     return None
+
+
+#: The first K3s with etcd 3.6, and the first one before it with etcd 3.5.26. From an older etcd members that are long
+#: gone would come back: github.com/k3s-io/k3s/pull/13493, etcd.io/blog/2025/zombie_members_upgrade.
+_FIRST_ETCD_3_6 = "v1.34.0-rc1+k3s1"
+_SAFE_FOR_ETCD_3_6 = "v1.33.7+k3s3"
+
+
+def etcd_refusal(old: str, new: str) -> str | None:
+    """Why the etcd inside servers with K3s `old` must not become that of `new`, and what to do; None where it may."""
+    before, after, first, safe = map(parse, (old, new, _FIRST_ETCD_3_6, _SAFE_FOR_ETCD_3_6))
+    if not before or not after or not first or not safe or before >= safe or after < first:
+        return None
+    return (
+        f"the etcd 3.6 of `{new}` cannot safely take over from the etcd of `{old}`; go to `{_SAFE_FOR_ETCD_3_6}` or a "
+        "later release of v1.33 first, then on from there"
+    )

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from k3s_cluster import go_yaml
+
 LISTS = ("clusters", "contexts", "users")
 #: kubernetes.io/docs/reference/config-api/kubeconfig.v1 ("extensions"): kubectl keeps it, and reads nothing from it.
 EXTENSION = "k3s-digitalocean"
@@ -34,7 +36,7 @@ def rewrite(kubeconfig: str, server: str, name: str, owner: str) -> str:
     cluster["name"] = user["name"] = context["name"] = config["current-context"] = name
     cluster["cluster"]["server"] = server
     context["context"] |= {"cluster": name, "user": name, "extensions": [_mark(owner)]}
-    return yaml.safe_dump(config, sort_keys=False)
+    return go_yaml.dump(config)
 
 
 def owner_of(project: str, stack: str) -> str:
@@ -79,6 +81,15 @@ def unmerge(text: str, name: str, owner: str) -> str:
         wanted["current-context"] = ""
         edited = _set_current(edited, "")
     return _checked(edited, wanted)
+
+
+def is_one(text: str) -> bool:
+    """Whether `text` is a kubeconfig, an empty one too."""
+    try:
+        config = _parse(text)
+    except KubeconfigError:
+        return False
+    return not config or config.get("kind") == "Config" or any(key in config for key in LISTS)
 
 
 def refuse_foreign(text: str, owner: str) -> None:
@@ -158,7 +169,7 @@ def _checked(edited: str, wanted: Config) -> str:
             return edited
     except KubeconfigError:
         pass
-    return yaml.safe_dump(wanted, sort_keys=False)
+    return go_yaml.dump(wanted)
 
 
 def _node(text: str, key: str) -> yaml.Node | None:
@@ -204,7 +215,7 @@ def _append(text: str, key: str, entries: list[Config]) -> str:
     if text and not text.endswith("\n"):
         text += "\n"
     node = _node(text, key)
-    block = yaml.safe_dump(entries, sort_keys=False, width=1_000_000)
+    block = go_yaml.dump(entries)
     if node is None:
         return f"{text}{key}:\n{block}"
     lines = text.splitlines(keepends=True)
@@ -218,14 +229,9 @@ def _append(text: str, key: str, entries: list[Config]) -> str:
 
 def _set_current(text: str, name: str) -> str:
     lines = text.splitlines(keepends=True)
-    line = f"current-context: {_scalar(name)}\n"
+    line = f"current-context: {go_yaml.scalar(name)}\n"
     node = _node(text, "current-context")
     if node is None:
         return f"{text}{line}"
     lines[node.start_mark.line] = line
     return "".join(lines)
-
-
-def _scalar(value: str) -> str:
-    """A text as YAML writes it: in quotes where it could be taken for something else."""
-    return yaml.safe_dump({"": value}).removeprefix("'': ").strip()

@@ -32,12 +32,11 @@ def of_person(own: Path) -> Path:
 def refuse_taken_name(file: Path, name: str, owner: str) -> None:
     """Raise KubeconfigError if `file` could not take a context called `name`. A missing file can."""
     kubeconfig.refuse_taken_name(_read(file), name, owner)
+    _refuse_other_than_backup(backup_of(file.resolve(), name))
 
 
 def refuse_foreign(own: Path, owner: str) -> None:
     """Raise KubeconfigError if something else than `owner`'s own kubeconfig is at `own`. A missing file is none."""
-    if own.exists() and not own.is_file():
-        raise KubeconfigError("it is there, and is not a file")
     kubeconfig.refuse_foreign(_read(own), owner)
 
 
@@ -91,11 +90,25 @@ def _change(file: Path, name: str, change: Callable[[str], str]) -> None:
         after = change(before)
         if after != before:
             if file.exists():
-                write_private(backup_of(file, name), before)
+                copy = backup_of(file, name)
+                _refuse_other_than_backup(copy)
+                write_private(copy, before)
             write_private(file, after)
 
 
+def _refuse_other_than_backup(file: Path) -> None:
+    try:
+        there = kubeconfig.is_one(_read(file))
+    except KubeconfigError:
+        there = False
+    if not there:
+        raise KubeconfigError(f"{file} is there, where a copy of it is kept, and is no kubeconfig: move it away")
+
+
 def _read(file: Path) -> str:
+    # A device or a pipe would be replaced by a file, and reading it may never end.
+    if file.exists() and not file.is_file():
+        raise KubeconfigError("it is there, and is not a file")
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pulumi
@@ -22,6 +23,12 @@ def require_place(settings: ClusterSettings, owner: str) -> None:
             "away. To have the context beside others in your own kubeconfig, set kubeconfigMerge to `true`, and "
             "kubeconfigPath to another file."
         ) from None
+    # A plan writes nothing.
+    if not pulumi.runtime.is_dry_run() and not os.access(own.resolve().parent, os.W_OK | os.X_OK):
+        raise pulumi.RunError(
+            f"kubeconfigPath: `{settings.kubeconfig_path}` cannot be written: you may not write into its folder. "
+            "Choose another path."
+        )
     if not settings.kubeconfig_merge:
         return
     file = kubeconfig_file.of_person(own)

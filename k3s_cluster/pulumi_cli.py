@@ -6,6 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
+#: Set while `bin/recover` looks at what a run would make: it makes nothing, and has no passphrase to open a backup.
+RECOVERING = "K3S_RECOVERING"
+
 
 class PulumiError(Exception):
     """A command of Pulumi's failed: the message says which, and why in Pulumi's own words."""
@@ -32,9 +35,10 @@ def pulumi(*arguments: str, stdin: str = "", folder: Path | None = None, seconds
 
 
 def _errors(printed: str) -> str:
-    """The errors in a JSON answer, which a plan that fails has among much else; nothing where it is no such answer."""
+    """The errors in what was printed: in a plan's JSON answer among much else, or in lines of their own."""
     try:
         diagnostics = json.loads(printed)["diagnostics"]
     except (ValueError, KeyError, TypeError):
-        return ""
+        lines = (line.strip() for line in printed.splitlines())
+        return "\n".join(dict.fromkeys(line for line in lines if line.startswith("error:")))
     return "\n".join(each["message"].strip() for each in diagnostics if each.get("severity") == "error")

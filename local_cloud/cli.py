@@ -1,4 +1,7 @@
-"""`bin/local-cloud`: the cloud as seen by who runs it, not by who rents from it."""
+"""`bin/local-cloud`: the cloud as seen by who runs it, not by who rents from it.
+
+Each command imports what it alone needs: `shell` is called some thousand times by the tests, and needs next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from local_cloud import addresses, daemon, lifecycle, paths, preparation, prerequisites, processes
-from local_cloud.databases.clusters import cluster, cluster_ids
-from local_cloud.k3s.releases import publish
-from local_cloud.load_balancers import load_balancer
+from local_cloud import addresses, paths, prerequisites, processes
 from local_cloud.machine_room import DropletSpec, MachineRoomError
 from local_cloud.machines import records
-from local_cloud.machines.image import ensure_image
 from local_cloud.machines.machine import Machine
-from local_cloud.network import cuts
-from local_cloud.real_machine_room import database_addresses
-from local_cloud.spaces import regions, stores
+from local_cloud.spaces import regions
 from local_cloud.toolchain.go import ToolchainError
-
-LOGS = {"daemon": lifecycle.DAEMON_LOG, "dns": paths.CLOUD / "log" / "dns.log"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,11 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prerequisites.check()
         match options.command:
             case "up":
+                from local_cloud import lifecycle
+
                 with lifecycle.one_at_a_time():
                     lifecycle.up(report)
             case "prepare":
+                from local_cloud import preparation
+
                 preparation.build(options.what, report)
             case "down":
+                from local_cloud import lifecycle
+
                 if options.all:
                     lifecycle.down_named(report)
                 with lifecycle.one_at_a_time():
@@ -59,8 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "backup":
                 _back_up(options.database)
             case "publish":
+                from local_cloud import daemon
+                from local_cloud.k3s.releases import publish
+
                 publish(daemon.DOWNLOADS, options.versions)
             case "sql":
+                from local_cloud.databases.clusters import cluster
+
                 print(cluster(_database(options.cluster)).sql(options.database, f"{options.statement};"), end="")
             case "spaces":
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -97,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     shell.add_argument("droplet", help="name or id")
     shell.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD", help="run this instead of a shell")
     releases = commands.add_parser("publish", help="offer more K3s versions at get.k3s.io, to rehearse upgrades")
-    releases.add_argument("versions", nargs="+", metavar="VERSION", help="such as v1.34.3+k3s1")
+    releases.add_argument("versions", nargs="+", metavar="VERSION", help="such as v1.36.5+k3s1")
     sql = commands.add_parser("sql", help="run SQL in a database as its superuser, behind DigitalOcean's back")
     sql.add_argument("--cluster", help="id; may be left out for the only one")
     sql.add_argument("database", help="name, as in k3s")
@@ -144,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _status() -> int:
+    from local_cloud import lifecycle
+    from local_cloud.databases.clusters import cluster, cluster_ids
+    from local_cloud.load_balancers import load_balancer
+    from local_cloud.spaces import stores
+
     up = lifecycle.is_up()
     print(f"API       {'answers at ' + addresses.API_URL if up else 'is down; bin/local-cloud up starts it'}")
     pids = lifecycle.cloud_pids()
@@ -181,6 +192,12 @@ def _pss_kib(pid: int) -> int:
 
 
 def _fault(options: argparse.Namespace) -> None:
+    from local_cloud.databases.clusters import cluster
+    from local_cloud.machines.image import ensure_image
+    from local_cloud.network import cuts
+    from local_cloud.real_machine_room import database_addresses
+    from local_cloud.spaces import stores
+
     match options.fault:
         case "stop-database":
             cluster(_database(options.database)).stop()
@@ -218,6 +235,9 @@ def _fault(options: argparse.Namespace) -> None:
 
 
 def _spaces(options: argparse.Namespace) -> None:
+    from local_cloud import lifecycle
+    from local_cloud.spaces import stores
+
     if not lifecycle.is_up():
         raise MachineRoomError("the local cloud is not up; start it with bin/local-cloud up")
     match options.doing:
@@ -243,7 +263,7 @@ def _api_fault(method: str, path: str, status: str, times: int) -> None:
 
 
 def _durations(profile: str) -> None:
-    from local_cloud import control
+    from local_cloud import control, daemon, lifecycle
 
     paths.CLOUD.mkdir(parents=True, exist_ok=True)
     daemon.DURATIONS.write_text(profile + "\n")
@@ -276,6 +296,8 @@ def _droplet(name: str) -> DropletSpec:
 
 
 def _database(name: str | None) -> str:
+    from local_cloud.databases.clusters import cluster_ids
+
     known = cluster_ids()
     if name is None and len(known) == 1:
         return known[0]
@@ -285,7 +307,12 @@ def _database(name: str | None) -> str:
 
 
 def _log_file(name: str) -> Path:
-    files = dict(LOGS)
+    from local_cloud import lifecycle
+    from local_cloud.databases.clusters import cluster, cluster_ids
+    from local_cloud.load_balancers import load_balancer
+    from local_cloud.spaces import stores
+
+    files = {"daemon": lifecycle.DAEMON_LOG, "dns": paths.CLOUD / "log" / "dns.log"}
     files |= {each: cluster(each).log for each in cluster_ids()}
     files |= {each: load_balancer.FOLDER / each / "haproxy.log" for each in load_balancer.ids()}
     files |= stores.logs()

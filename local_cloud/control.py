@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from local_cloud import addresses, credentials
-from local_cloud.commands import run
 from local_cloud.machine_room import MachineRoomError
 from local_cloud.network import namespaces
+
+TIMEOUT_SECONDS = 20
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """What the control API answers, None for no content. MachineRoomError with its message when it refuses."""
-    # curl, because the caller is outside: it enters the operator's namespace. The key goes in by stdin, unseen.
-    configuration = "\n".join(
-        (
-            f'url = "{addresses.API_URL}/_local/{path}"',
-            f'request = "{method}"',
-            f'header = "X-Local-Control-Key: {credentials.control_key()}"',
-            'header = "Content-Type: application/json"',
-            *([f"data = {json.dumps(json.dumps(body))}"] if body is not None else []),
-            'write-out = "\\n%{http_code}"',
-        )
-    )
-    answer = run(
-        [*namespaces.inside(namespaces.OPERATOR), "curl", "--silent", "--max-time", "20", "--config", "-"],
-        stdin=configuration,
-    )
-    text, _, status = answer.rpartition("\n")
-    if not status.startswith("2"):
+    headers = {"X-Local-Control-Key": credentials.control_key(), "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body)
+
+    def ask() -> tuple[int, str]:
+        connection = http.client.HTTPConnection(urlsplit(addresses.API_URL).netloc, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request(method, f"/_local/{path}", data, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    try:
+        # The caller is outside of the cloud's network.
+        status, text = namespaces.call_inside(namespaces.OPERATOR, ask)
+    except (OSError, http.client.HTTPException) as error:
+        raise MachineRoomError(f"the control API does not answer {method} {path}: {error}") from error
+    if not 200 <= status < 300:
         raise MachineRoomError(f"the control API refused {method} {path}: {text or status}")
     return json.loads(text) if text.strip() else None

@@ -33,8 +33,9 @@ def main(arguments: Sequence[str], folder: Path = CHECKOUT) -> int:
             f"NAME: `{name}` is no stack's name; use letters, digits, `-`, `_` and `.`, a letter or digit first"
         )
     file = folder / f"Pulumi.{name}.yaml"
+    there = f"{file.name} is there already; edit it, or choose another NAME"
     if file.exists():
-        return _refuse(f"{file.name} is there already; edit it, or choose another NAME")
+        return _refuse(there)
     program = yaml.safe_load(DECLARED.read_text(encoding="utf-8"))
     project, declared = program["name"], program["config"]
     try:
@@ -49,7 +50,14 @@ def main(arguments: Sequence[str], folder: Path = CHECKOUT) -> int:
         return _refuse("\n  ".join(error.problems).replace("topology:", "TOPOLOGY:", 1))
     except (stack_file.NoRoom, Unreadable) as error:
         return _refuse(str(error))
-    file.write_text(stack_file.text(name, project, chosen, declared), encoding="utf-8")
+    text = stack_file.text(name, project, chosen, declared)
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        return _refuse(there)
+    except OSError as error:
+        return _refuse(f"{file.name} cannot be written ({error.strerror}); what there is of it can be removed")
     print(f"{file.name} is written: {', '.join(f'{key} {value}' for key, value in chosen.items())}.")
     print("Look at adminCidrs in it: until you name your own networks, everyone may try SSH and the API.")
     print(f"Next: pulumi stack init {name}, then pulumi up (on the local cloud, each with bin/local before it).")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-import yaml
+from k3s_cluster import go_yaml
 
 WIDTH = 118
 #: The most that namePrefix may have; k3s_cluster/settings says why.
@@ -84,6 +84,5 @@ def _settings(project: str, chosen: Mapping[str, str], declared: Mapping[str, Ma
 
 
 def _scalar(value: Any) -> str:
-    """A value on one line, as YAML has it."""
-    dumped: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
-    return dumped.removesuffix("\n").removesuffix("\n...")
+    """A value on one line, as Pulumi reads it."""
+    return go_yaml.dump(value, flow=True).removesuffix("\n").removesuffix("\n...")

@@ -38,7 +38,7 @@ PROOFS: dict[str, Proof] = {
         'kubectl("create", "deployment", "web", "--image=nginx", "--replicas=3")',
     ),
     "bin/local pulumi preview": Proof(_HA, "test_nothing_changes_after_up", 'preview("--expect-no-changes")'),
-    "bin/local pulumi stack output": Proof(_STACK, "outputs", 'pulumi("stack", "output", "--json"'),
+    "bin/local pulumi stack output": Proof(_STACK, "outputs", '_of_state("stack", "output", "--json"'),
     "bin/status local": Proof(_HA, "test_status_of_a_healthy_cluster", "status(stack"),
     "bin/status local --drift": Proof(_HA, "test_status_of_a_healthy_cluster", 'status(stack, "--drift")'),
     "bin/status local --json": Proof(_HA, "test_status_of_a_healthy_cluster", "status_json(stack)"),
@@ -76,7 +76,7 @@ PROOFS: dict[str, Proof] = {
         _HA, "test_the_ssh_command_works_as_printed", 'stack.outputs()["sshCommand"]'
     ),
     "pulumi stack output kubeconfig --show-secrets > kubeconfig/fra1.yaml": Proof(
-        _STACK, "outputs", 'pulumi("stack", "output", "--json", "--show-secrets")'
+        _STACK, "outputs", '_of_state("stack", "output", "--json", "--show-secrets")'
     ),
     "pulumi stack output sshPrivateKey --show-secrets | ssh-add -q -t 600 -": Proof(
         _HA,
@@ -98,7 +98,7 @@ PROOFS: dict[str, Proof] = {
     "bin/local CMD": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
     "bin/local": Proof(_STACK, "kubectl", 'LOCAL, "kubectl"'),
     "bin/local-cloud up": Proof("tests/e2e/conftest.py", "cloud", 'run(LOCAL_CLOUD, "up")'),
-    "bin/local-cloud publish v1.34.3+k3s1": Proof("tests/e2e/test_lifecycle.py", "stack", 'run(LOCAL_CLOUD, "publish"'),
+    "bin/local-cloud publish v1.36.5+k3s1": Proof("tests/e2e/test_lifecycle.py", "stack", 'run(LOCAL_CLOUD, "publish"'),
     "bin/status STACK": Proof("tests/e2e/status.py", "status", "run(LOCAL, STATUS, stack.name"),
     "bin/recover": Proof("tests/e2e/test_interruptions.py", None, "bin/recover"),
     "bin/local bin/recover": Proof("tests/e2e/test_interruptions.py", None, "bin/recover"),
@@ -119,9 +119,9 @@ PROOFS: dict[str, Proof] = {
             "pulumi config set datastoreRestoreFrom k3s-ext-datastore",
             "pulumi config set --path 'agentPools[0].name' batch",
             "pulumi config set --path 'disable[0]' traefik",
-            "pulumi config set k3sVersion v1.34.3+k3s1",
+            "pulumi config set k3sVersion v1.36.5+k3s1",
             "pulumi config set datastorePasswordVersion 2",
-            "pulumi config set datastoreSize db-s-1vcpu-2gb",
+            "pulumi config set datastoreSize db-s-2vcpu-4gb",
             "pulumi config set datastoreProtect false",
             "pulumi config set kubeconfigMerge true",
         ),

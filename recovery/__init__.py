@@ -1,1 +1,1 @@
-"""After an interrupted `pulumi up`: what it made and could not write down is removed. The command is bin/recover."""
+"""After an interrupted run: what it made and could not write down is removed, or taken into the state: bin/recover."""

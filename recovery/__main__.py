@@ -7,15 +7,29 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from k3s_cluster.pulumi_cli import PulumiError, pulumi
+from pulumi import RunError
+
+from k3s_cluster.pulumi_cli import RECOVERING, PulumiError, pulumi
 from k3s_cluster.stack_config import credentials
 from recovery.account import Account, AccountError
 from recovery.file_backend import remove_half_written
-from recovery.leftovers import being_deleted, compare, name_of, pending, still_known, wanted, without_pending
+from recovery.leftovers import (
+    Leftover,
+    as_planned,
+    being_deleted,
+    compare,
+    import_file,
+    name_of,
+    pending,
+    still_known,
+    wanted,
+    without_pending,
+)
 
 #: A deletion that the cloud has accepted may take so long to show: a droplet is first shut down.
 DELETION_SECONDS = 15
@@ -31,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.stack:
         os.environ["PULUMI_STACK"] = options.stack
+    os.environ[RECOVERING] = "1"
     try:
         return _recover(ask=not options.yes)
-    except (AccountError, PulumiError) as error:
+    except (AccountError, PulumiError, RunError) as error:
         print(f"bin/recover: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, EOFError):
@@ -42,11 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _recover(*, ask: bool) -> int:
-    account = Account(credentials(_config(), os.environ))
     if ask and not _agreed("Is no other `pulumi` at work on this stack?"):
         return 1
+    # First of all: with such a file Pulumi does not even show the stack's config.
     for path in remove_half_written(json.loads(pulumi("whoami", "--json"))["url"]):
         print(f"was half written, and is not needed: {path.name}")
+    account = Account(credentials(_config(), os.environ))
     # A killed run leaves its lock behind. Where there is none, there is nothing to cancel.
     with contextlib.suppress(PulumiError):
         pulumi("cancel", "--yes")
@@ -59,13 +75,16 @@ def _recover(*, ask: bool) -> int:
     resources = wanted(state, plan)
     kinds = {each.path: each.kind.items for each in resources}
     left, foreign = compare(resources, state, {path: account.list(path, items) for path, items in kinds.items()})
+    if known := [each for each in left if each.wanted.kind.import_id]:
+        _take(known, state)
+        left = [each for each in left if each not in known]
     for leftover in left:
         print(f"in the account, and not in the state: {leftover}")
     if left and ask and not _agreed("Remove all of it?"):
         return 1
     for leftover in left:
-        account.remove(leftover)
-        print(f"removed: {leftover}")
+        staying = account.remove(leftover)
+        print(staying or f"removed: {leftover}")
     for other in foreign:
         print(f"not touched, because it is older than this stack: {other}; choose another namePrefix", file=sys.stderr)
     if foreign:
@@ -104,6 +123,18 @@ def _without_gone(state: dict[str, Any], urns: Sequence[str]) -> dict[str, Any]:
     for urn in kept:
         print(f"is still there, and stays in the state: {name_of(urn)}")
     return _export()
+
+
+def _take(leftovers: Sequence[Leftover], state: dict[str, Any]) -> None:
+    """Write what is in the account into the state, as the program has it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(import_file(leftovers, state), file)
+        file.flush()
+        options = ("--yes", "--skip-preview", "--generate-code=false", "--protect=false")
+        pulumi("import", "--file", file.name, *options)
+    pulumi("stack", "import", stdin=json.dumps(as_planned(_export(), leftovers)))
+    for leftover in leftovers:
+        print(f"is taken into the state: {leftover}")
 
 
 def _agreed(question: str) -> bool:

@@ -7,6 +7,7 @@ import urllib.parse
 from typing import Any
 
 from k3s_cluster.account.client import LATER, Answer, Client, Credentials, NoAnswer, Refused
+from k3s_cluster.cloud.deletion import stays
 from recovery.leftovers import Leftover
 
 TIMEOUT_SECONDS = 60
@@ -43,16 +44,24 @@ class Account:
                 return found
             query = "?" + urllib.parse.urlsplit(following).query
 
-    def remove(self, leftover: Leftover) -> None:
-        """Remove it and wait until it is gone. AccountError if that takes over ten minutes."""
+    def remove(self, leftover: Leftover) -> str | None:
+        """Remove it and wait until it is gone. AccountError if that takes over ten minutes.
+
+        None, or why it stays: DigitalOcean deletes no VPC that has become its region's default one.
+        """
         if leftover.path.startswith("/v2/projects/"):
             self._empty_project(leftover.path)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            status = self._ask("DELETE", leftover.path, accepted=BUSY).status
+            status = self._ask("DELETE", leftover.path, accepted=(403, *BUSY)).status
             gone = status == 404 or (status < 300 and self._ask("GET", leftover.path).status == 404)
             if gone:
-                return
+                return None
+            if status == 403:
+                vpc = self._ask("GET", leftover.path).body.get("vpc") or {}
+                if not vpc.get("default"):
+                    raise AccountError(f"{leftover} could not be removed: the API answers 403")
+                return stays(vpc)
             if time.monotonic() >= deadline:
                 raise AccountError(f"{leftover} could not be removed within {PATIENCE_SECONDS} s (status {status})")
             time.sleep(RETRY_SECONDS)

@@ -4,6 +4,9 @@ Pulumi writes down a resource after the cloud has made it. A run that is killed 
 leaves something that no state knows; the next run would make it twice, or be refused because its name is taken.
 Nothing can depend on such a leftover, because Pulumi had not gone on from there: it can be removed.
 
+What is in a database cluster is taken into the state instead. A destroy forgets it before anything else, because it
+goes with its cluster (`deleted_with`): a living cluster's rows may be in it.
+
 Pulumi forgets a resource after the cloud has deleted it. A run that is killed in between leaves in the state what no
 account has any more; the next run would build on it, or fail to delete it again.
 """
@@ -25,7 +28,8 @@ class Kind:
     """A kind of resource as Pulumi types it and as the API lists it. Where in a list are items, ids, and names.
 
     `same` names pairs of an input in Pulumi and a field in the API that must be equal. `path` may hold inputs in
-    braces. `order` says when it is removed: what is in use goes after its user.
+    braces. `order` says when it is removed: what is in use goes after its user. `import_id`, with inputs in braces, is
+    the id that `pulumi import` takes, of a kind that is taken into the state instead.
     """
 
     token: str
@@ -35,6 +39,7 @@ class Kind:
     order: int
     id_field: str = "id"
     same: tuple[tuple[str, str], ...] = (("name", "name"),)
+    import_id: str = ""
 
 
 #: Source: docs.digitalocean.com/reference/api. Making a tag that is there is no error there, so tags cannot be in the
@@ -50,6 +55,8 @@ KINDS = (
         "users",
         0,
         id_field="name",
+        # The provider's digitalocean/database/resource_database_user.go:292 (v2.99.1).
+        import_id="{clusterId},{name}",
     ),
     Kind(
         "digitalocean:index/databaseDb:DatabaseDb",
@@ -58,6 +65,8 @@ KINDS = (
         "dbs",
         0,
         id_field="name",
+        # The provider's digitalocean/database/resource_database_db.go:99 (v2.99.1).
+        import_id="{clusterId},{name}",
     ),
     Kind(
         "digitalocean:index/dnsRecord:DnsRecord",
@@ -85,15 +94,18 @@ KINDS = (
 _DELETED_BY_US = ("digitalocean:index/vpc:Vpc", "digitalocean:index/project:Project")
 _DELETIONS = ("pulumi-python:dynamic/cloud:VpcDeletion", "pulumi-python:dynamic/cloud:ProjectDeletion")
 _KINDS = {kind.token: kind for kind in KINDS}
+_CLUSTER = "digitalocean:index/databaseCluster:DatabaseCluster"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A resource of the plan. `path` is where the account lists its kind; `not_before` is when it can have been made.
+    """A resource of the plan, which is `planned` in Pulumi's own words.
 
-    `is_new` says that the next `pulumi up` would make it.
+    `path` is where the account lists its kind, `not_before` when it can have been made, and `is_new` says that the next
+    `pulumi up` would make it.
     """
 
+    planned: Mapping[str, Any]
     kind: Kind
     path: str
     inputs: Mapping[str, Any]
@@ -141,7 +153,8 @@ def wanted(state: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Wanted]:
         needed = [*(key for key, _ in kind.same), *re.findall(r"\{(\w+)\}", kind.path)]
         if all(isinstance(inputs.get(key), str) for key in needed):
             path = kind.path.format(**inputs)
-            found.append(Wanted(kind, path, inputs, not_before - CLOCKS_DIFFER, "create" in step["op"]))
+            is_new = "create" in step["op"]
+            found.append(Wanted(resource, kind, path, inputs, not_before - CLOCKS_DIFFER, is_new))
     return found
 
 
@@ -171,6 +184,57 @@ def compare(
                 left.append(found)
     unique = {leftover.path: leftover for leftover in left}
     return sorted(unique.values(), key=lambda leftover: leftover.wanted.kind.order), foreign
+
+
+def import_file(leftovers: Iterable[Leftover], state: Mapping[str, Any]) -> dict[str, Any]:
+    """What `pulumi import --file` takes (pulumi.com/docs/iac/cli/commands/pulumi_import, "bulk import").
+
+    Each comes from the provider that its database cluster has in the state.
+    """
+    clusters = [each for each in _resources(state) if each["type"] == _CLUSTER]
+    providers = {str(each["id"]): str(each["provider"]).rpartition("::")[0] for each in clusters}
+    names: dict[str, str] = {}
+    resources = []
+    for number, leftover in enumerate(leftovers):
+        of = leftover.wanted
+        parent, provider = f"parent-{number}", f"provider-{number}"
+        names |= {parent: of.planned["parent"], provider: providers[of.inputs["clusterId"]]}
+        resources.append(
+            {
+                "type": of.kind.token,
+                "name": name_of(of.planned["urn"]),
+                "id": of.kind.import_id.format(**of.inputs),
+                "parent": parent,
+                "provider": provider,
+            }
+        )
+    return {"nameTable": names, "resources": resources}
+
+
+def as_planned(state: Mapping[str, Any], leftovers: Iterable[Leftover]) -> dict[str, Any]:
+    """The state, in which those of `leftovers` that were imported depend on what they do in the plan.
+
+    An import knows of none (github.com/pulumi/pulumi, pkg/resource/deploy/import.go), and without `deletedWith` a
+    destroy deletes them after their cluster: an error.
+    """
+    planned = {each.wanted.planned["urn"]: each.wanted.planned for each in leftovers}
+    known = {each["urn"] for each in _resources(state)}
+
+    def after(resource: dict[str, Any]) -> dict[str, Any]:
+        plan = planned.get(resource["urn"])
+        if plan is None:
+            return resource
+        there = {
+            "dependencies": [urn for urn in plan.get("dependencies") or [] if urn in known],
+            "propertyDependencies": {
+                name: [urn for urn in urns or [] if urn in known]
+                for name, urns in (plan.get("propertyDependencies") or {}).items()
+            },
+        }
+        with_it = plan.get("deletedWith")
+        return {**resource, **there, **({"deletedWith": with_it} if with_it in known else {})}
+
+    return {**state, "deployment": {**state["deployment"], "resources": [after(each) for each in _resources(state)]}}
 
 
 def name_of(urn: str) -> str:

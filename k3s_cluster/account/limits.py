@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from k3s_cluster import datastore_connections
 from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings
 from k3s_cluster.settings.values import PRIVATE_RANGES
 
@@ -13,11 +14,6 @@ from k3s_cluster.settings.values import PRIVATE_RANGES
 CONNECTIONS_PER_GIB = {"pg": 25, "mysql": 75}
 #: Of which DigitalOcean keeps some for maintenance (the same pages).
 RESERVED_CONNECTIONS = 3
-#: What one server's kine opens when its API server is asked much at once. Its pool keeps 2 idle and has no upper bound
-#: (github.com/k3s-io/kine, pkg/drivers/generic), and K3s has no setting for one (github.com/k3s-io/k3s/issues/9596).
-#: Measured on the local cloud with kine 0.13.5, two servers and 40 clients that write and list: 12 on one server and
-#: 20 together, when the 22 of a database with 1 GiB were used up. At rest it is 4 on each.
-CONNECTIONS_PER_SERVER = 12
 #: Private (RFC 1918, RFC 4193), shared (RFC 6598), of one host and of one link: nothing on the internet is there.
 NOT_ON_THE_INTERNET = (
     *PRIVATE_RANGES,
@@ -59,11 +55,13 @@ def connection_limit(engine: str, size: str) -> int | None:
 
 
 def _connections(datastore: ManagedDatastoreSettings, servers: int) -> list[str]:
-    limit, needed = connection_limit(datastore.engine, datastore.size), servers * CONNECTIONS_PER_SERVER
+    limit = connection_limit(datastore.engine, datastore.size)
+    needed = datastore_connections.AT_MOST + (servers - 1) * datastore_connections.OTHERWISE[datastore.engine]
     if limit is None or needed <= limit:
         return []
+    whose = "its server" if servers == 1 else f"{servers} servers"
+    fewer = "" if servers == 1 else " or fewer servers"
     return [
-        f"datastoreSize: `{datastore.size}` takes {limit} connections, and {servers} servers may open {needed} "
-        f"({CONNECTIONS_PER_SERVER} each) when much is asked of them at once; what gets none fails. "
-        "Choose a larger datastoreSize or fewer servers."
+        f"datastoreSize: `{datastore.size}` takes {limit} connections, and {whose} may have {needed} while one starts "
+        f"or is asked much at once; what gets none fails. Choose a larger datastoreSize{fewer}."
     ]

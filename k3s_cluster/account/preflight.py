@@ -11,9 +11,9 @@ from ipaddress import IPv4Network
 
 from k3s_cluster.account import scopes
 from k3s_cluster.account.domains import domain_of
-from k3s_cluster.account.facts import Account, Database, Droplet, Size, Vpc
-from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings
-from k3s_cluster.settings.values import DIGITALOCEAN_RANGES, K3S_RANGES, PRIVATE_RANGES
+from k3s_cluster.account.facts import Account, Database, DatabaseOffer, Droplet, Size, Vpc
+from k3s_cluster.settings import ClusterSettings, ManagedDatastoreSettings, address_ranges
+from k3s_cluster.settings.values import DIGITALOCEAN_RANGES, PRIVATE_RANGES
 
 #: How many choices a message names.
 CHOICES = 3
@@ -271,25 +271,33 @@ def _smaller(wanted: str, source: str) -> bool:
 
 
 def _database(settings: ClusterSettings, account: Account) -> Iterator[str]:
+    """What is there already need not be offered any more."""
     wanted, offers = settings.datastore, account.database_offers
     if not isinstance(wanted, ManagedDatastoreSettings) or offers is None:
         return
     there = own_database(settings, account)
-    if there and (there.engine, there.version, there.size, there.nodes) == (
+    same_version = there is not None and (there.engine, there.version) == (wanted.engine, wanted.version)
+    same_size = there is not None and (there.engine, there.size, there.nodes) == (
         wanted.engine,
-        wanted.version,
         wanted.size,
         wanted.nodes,
-    ):
-        return
+    )
     offer = offers.get(wanted.engine)
     if offer is None:
-        yield f"datastoreEngine: `{wanted.engine}` is not offered; {_nearest(wanted.engine, offers)}."
+        if not (same_version and same_size):
+            yield f"datastoreEngine: `{wanted.engine}` is not offered; {_nearest(wanted.engine, offers)}."
         return
-    if offer.regions and settings.region not in offer.regions:
+    if not same_version:
+        yield from _database_version(wanted, offer, settings.region)
+    if not same_size:
+        yield from _database_size(wanted, offer)
+
+
+def _database_version(wanted: ManagedDatastoreSettings, offer: DatabaseOffer, region: str) -> Iterator[str]:
+    if offer.regions and region not in offer.regions:
         yield (
-            f"region: `{settings.region}` has no managed databases of engine `{wanted.engine}`; "
-            f"{_nearest(settings.region, offer.regions)}."
+            f"region: `{region}` has no managed databases of engine `{wanted.engine}`; "
+            f"{_nearest(region, offer.regions)}."
         )
     if wanted.version not in offer.versions:
         newest_first = sorted(offer.versions, key=lambda version: (len(version), version), reverse=True)
@@ -297,6 +305,9 @@ def _database(settings: ClusterSettings, account: Account) -> Iterator[str]:
             f"datastoreVersion: `{wanted.version}` of engine `{wanted.engine}` is not offered; "
             f"choose {_either(newest_first[:CHOICES])}."
         )
+
+
+def _database_size(wanted: ManagedDatastoreSettings, offer: DatabaseOffer) -> Iterator[str]:
     everything = list(dict.fromkeys(size for sizes in offer.sizes.values() for size in sizes))
     fitting = offer.sizes.get(wanted.nodes, ())
     if wanted.size not in everything:
@@ -322,7 +333,7 @@ def _network(settings: ClusterSettings, account: Account) -> Iterator[str]:
     if account.vpcs is None:
         return
     if settings.vpc_id:
-        yield from _vpc_that_is_there(settings.vpc_id, settings.region, account.vpcs)
+        yield from _vpc_that_is_there(settings, settings.vpc_id, account.vpcs)
         return
     own = own_vpc_name(settings)
     others = [vpc for vpc in account.vpcs if vpc.name != own]
@@ -331,12 +342,14 @@ def _network(settings: ClusterSettings, account: Account) -> Iterator[str]:
     if not overlapped or any(vpc.name == own for vpc in account.vpcs):
         return
     taken = ", ".join(f"{vpc.ip_range} of the VPC `{vpc.name}` in {vpc.region}" for vpc in overlapped)
-    free = [str(network) for network in _free_ranges(settings.vpc_cidr, [vpc.ip_range for vpc in others])]
+    inside = address_ranges.ranges(settings.server_config).values()
+    free = [str(each) for each in _free_ranges(settings.vpc_cidr, [*(vpc.ip_range for vpc in others), *inside])]
     hint = f"free are {_either(free, 'and')}" if free else "choose another private range"
     yield f"vpcCidr: `{settings.vpc_cidr}` overlaps {taken}; {hint}."
 
 
-def _vpc_that_is_there(vpc_id: str, region: str, vpcs: Sequence[Vpc]) -> Iterator[str]:
+def _vpc_that_is_there(settings: ClusterSettings, vpc_id: str, vpcs: Sequence[Vpc]) -> Iterator[str]:
+    region = settings.region
     found = next((vpc for vpc in vpcs if vpc.id == vpc_id), None)
     here = [f"{vpc.id}` (`{vpc.name}`, {vpc.ip_range})" for vpc in vpcs if vpc.region == region][:CHOICES]
     choices = (
@@ -348,6 +361,8 @@ def _vpc_that_is_there(vpc_id: str, region: str, vpcs: Sequence[Vpc]) -> Iterato
         yield f"vpcId: `{vpc_id}` is no VPC of this account; {choices}."
     elif found.region != region:
         yield f"vpcId: `{vpc_id}` is in {found.region}, and region is `{region}`; {choices}."
+    else:
+        yield from address_ranges.overlaps(settings.server_config, found.ip_range, "vpcId")
 
 
 def _project(settings: ClusterSettings, account: Account) -> Iterator[str]:
@@ -374,7 +389,7 @@ def _reserved_ip(settings: ClusterSettings, account: Account) -> Iterator[str]:
 
 def _free_ranges(wanted: IPv4Network, taken: Sequence[IPv4Network]) -> list[IPv4Network]:
     """The next ranges of that size in the same private block that nobody uses."""
-    reserved = [IPv4Network(each) for each in (*DIGITALOCEAN_RANGES, *K3S_RANGES)]
+    reserved = [IPv4Network(each) for each in DIGITALOCEAN_RANGES]
     block = next((each for each in PRIVATE_RANGES if wanted.subnet_of(each)), PRIVATE_RANGES[0])
     free: list[IPv4Network] = []
     step, at = wanted.num_addresses, int(wanted.network_address)

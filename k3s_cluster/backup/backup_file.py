@@ -44,7 +44,7 @@ class BackupError(Exception):
 class Origin:
     """The cluster a backup is of. The tokens are secrets. `made_at` is ISO 8601 in UTC.
 
-    `fixed` are K3s's settings that the rows depend on (k3s_config.UNCHANGEABLE), as texts.
+    `fixed` are K3s's settings that the rows depend on (immutable_settings.REASONS), as texts.
     """
 
     stack: str

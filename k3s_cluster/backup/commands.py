@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from k3s_cluster import immutable_settings
 from k3s_cluster.backup import datastore, etcd, passphrase, stack_state
 from k3s_cluster.backup.backup_file import (
     ETCD,
@@ -26,7 +27,6 @@ from k3s_cluster.backup.backup_file import (
     require_a_place,
     require_replaceable,
 )
-from k3s_cluster.k3s_config import fixed_settings
 from k3s_cluster.over_ssh import k3s_service
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect
 from k3s_cluster.pulumi_cli import PulumiError, pulumi
@@ -77,7 +77,7 @@ def backup(arguments: Sequence[str]) -> int:
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             server_token=config["token"],
             agent_token=config["agent-token"],
-            fixed=fixed_settings(config),
+            fixed=immutable_settings.of(config),
         )
         writer: BackupWriter | SnapshotWriter
         if engine == ETCD:
@@ -86,6 +86,8 @@ def backup(arguments: Sequence[str]) -> int:
         else:
             writer = BackupWriter(origin)
             datastore.dump(server, endpoint, chosen.datastore_ca, writer.add)
+    # Minutes may have passed: what has come there meanwhile is asked for, too.
+    require_replaceable(given.file, stack, secret)
     size = writer.save(given.file, secret)
     print(f"{given.file}: {writer.contents()} of stack {stack}, {size} bytes, encrypted. Keep the passphrase.")
     return 0
@@ -99,6 +101,8 @@ def restore(arguments: Sequence[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="do not ask whether the plan is right")
     given = parser.parse_args(arguments)
     stack = _stack_name(given.stack)
+    if not given.file.is_file():
+        raise BackupError(f"{given.file} is no file here; give the path of one that `bin/backup` made")
     secret = passphrase.to_open(os.environ)
     opened = open_backup(given.file, secret)
     origin = opened.origin

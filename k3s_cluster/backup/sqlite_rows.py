@@ -13,7 +13,7 @@ from typing import Optional
 
 #: github.com/k3s-io/kine, pkg/drivers/sqlite/sqlite.go; kine itself adds the indexes when it starts.
 TABLE = (
-    "CREATE TABLE kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name INTEGER, created INTEGER, deleted INTEGER,"
+    "CREATE TABLE kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, created INTEGER, deleted INTEGER,"
     " create_revision INTEGER, prev_revision INTEGER, lease INTEGER, value BLOB, old_value BLOB)"
 )
 COLUMNS = "id, name, created, deleted, create_revision, prev_revision, lease, value, old_value"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from k3s_cluster.backup.backup_file import BackupError
+from k3s_cluster.k3s_config import read_config
 from k3s_cluster.over_ssh.connection import SshTarget, target_of
 from k3s_cluster.stack_export import outputs_of
 
@@ -70,9 +69,5 @@ def cluster(export: dict[str, Any]) -> Cluster | None:
 
 def _config(text: str | None) -> dict[str, Any] | None:
     """A server's config.yaml; None if a refresh found another one than the stack writes, or none."""
-    try:
-        config = yaml.safe_load(text or "")
-    except (yaml.YAMLError, ValueError):
-        return None
-    tokens = isinstance(config, dict) and all(isinstance(config.get(key), str) for key in ("token", "agent-token"))
-    return config if tokens else None
+    config = read_config(text) or {}
+    return config if all(isinstance(config.get(key), str) for key in ("token", "agent-token")) else None

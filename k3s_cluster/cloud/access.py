@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from k3s_cluster.k3s_config import API_PORT
+from k3s_cluster.k3s_config import API_PORT, HEALTH_CHECK_PORT
 from k3s_cluster.over_ssh.key_pair import SshKeyPair
 from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings
 
@@ -97,6 +97,8 @@ def server_rules(
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
     sources = (vpc_range, *(administrators if single else ()))
     rules = [*node_rules(settings, vpc_range), _inbound("tcp", str(API_PORT), sources)]
+    if not single:
+        rules.append(_inbound("tcp", str(HEALTH_CHECK_PORT), (vpc_range,)))
     if isinstance(settings.datastore, EmbeddedEtcdSettings):
         rules.append(
             digitalocean.FirewallInboundRuleArgs(protocol="tcp", port_range=ETCD_PORTS, source_tags=[server_tag])

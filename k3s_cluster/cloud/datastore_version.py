@@ -14,8 +14,8 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from k3s_cluster.account.client import LATER, Client, NoAnswer, Refused
-from k3s_cluster.account.provider import ANSWER_SECONDS, PATIENCE_SECONDS, AccountProvider
+from k3s_cluster.account.client import LATER, NoAnswer
+from k3s_cluster.account.provider import AccountProvider
 from k3s_cluster.over_ssh.progress import own_urn, progress_of
 
 #: The database is being changed already.
@@ -33,6 +33,8 @@ class VersionError(Exception):
 
 class DatastoreVersionProvider(AccountProvider):
     """Brings the database to `version`, and ends when it is online there."""
+
+    failure = VersionError
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         self._bring(props)
@@ -91,18 +93,8 @@ class DatastoreVersionProvider(AccountProvider):
         return True
 
     def _database(self, id_: str) -> dict[str, Any] | None:
-        try:
-            answer = self._client().insist("GET", f"/v2/databases/{id_}", seconds=PATIENCE_SECONDS, accepted=(404,))
-        except NoAnswer as silence:
-            raise VersionError(f"{silence}; `pulumi up` can be run again") from None
-        except Refused as refused:
-            raise VersionError(str(refused)) from None
+        answer = self._insist("GET", f"/v2/databases/{id_}", accepted=(404,))
         return None if answer.status == 404 else answer.body["database"]
-
-    def _client(self) -> Client:
-        if self._credentials is None:
-            raise VersionError("there is no DigitalOcean token; set DIGITALOCEAN_TOKEN")
-        return Client(self._credentials, ANSWER_SECONDS)
 
 
 class DatastoreVersion(Resource, module="cloud", name="DatastoreVersion"):

@@ -20,8 +20,8 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource
 
-from k3s_cluster.account.client import Answer, Client, NoAnswer, Refused
-from k3s_cluster.account.provider import ANSWER_SECONDS, PATIENCE_SECONDS, AccountProvider
+from k3s_cluster.account.client import Answer
+from k3s_cluster.account.provider import PATIENCE_SECONDS, AccountProvider
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
 
 RETRY_SECONDS = 2.0
@@ -37,6 +37,8 @@ class DeletionError(Exception):
 class _Deletion(AccountProvider):
     """Does nothing until its end, which is the end of the thing at `path`."""
 
+    failure = DeletionError
+    command = "pulumi destroy"
     #: What is said while something is in the way.
     waiting: str
 
@@ -90,18 +92,8 @@ class _Deletion(AccountProvider):
         accepted: tuple[int, ...] = (),
         what: str = "",
     ) -> Answer:
-        client = self._client(f"{method} {path}")
-        try:
-            return client.insist(method, path, body, seconds=PATIENCE_SECONDS, accepted=(404, *accepted), what=what)
-        except NoAnswer as silence:
-            raise DeletionError(f"{silence}; `pulumi destroy` can be run again") from None
-        except Refused as refused:
-            raise DeletionError(str(refused)) from None
-
-    def _client(self, asked: str) -> Client:
-        if self._credentials is None:
-            raise DeletionError(f"{asked}: there is no DigitalOcean token; set DIGITALOCEAN_TOKEN")
-        return Client(self._credentials, ANSWER_SECONDS)
+        asked = f"{method} {path}"
+        return self._insist(method, path, body, accepted=(404, *accepted), what=what, asked=asked)
 
 
 class VpcDeletionProvider(_Deletion):

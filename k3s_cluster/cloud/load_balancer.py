@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from k3s_cluster.k3s_config import API_PORT
+from k3s_cluster.k3s_config import API_PORT, HEALTH_CHECK_PORT
 from k3s_cluster.settings import AccessSettings, LoadBalancerSettings
 
 
@@ -19,6 +19,7 @@ class ApiLoadBalancerArgs:
     access: AccessSettings
     vpc_id: pulumi.Input[str]
     server_tag: pulumi.Input[str]
+    project_id: pulumi.Input[str]
 
 
 class ApiLoadBalancer(pulumi.ComponentResource):
@@ -37,6 +38,9 @@ class ApiLoadBalancer(pulumi.ComponentResource):
             region=args.region,
             size_unit=args.settings.nodes,
             vpc_uuid=args.vpc_id,
+            # Left out, each update sends the project that it was made in, the default one (`project_id` is Computed:
+            # the provider's loadbalancer/resource_loadbalancer.go:644), and so takes it out of ours.
+            project_id=args.project_id,
             droplet_tag=args.server_tag,
             forwarding_rules=[
                 digitalocean.LoadBalancerForwardingRuleArgs(
@@ -49,7 +53,7 @@ class ApiLoadBalancer(pulumi.ComponentResource):
             ],
             healthcheck=digitalocean.LoadBalancerHealthcheckArgs(
                 protocol="tcp",
-                port=API_PORT,
+                port=HEALTH_CHECK_PORT,
                 check_interval_seconds=args.settings.interval,
                 healthy_threshold=args.settings.healthy,
                 unhealthy_threshold=args.settings.unhealthy,
@@ -65,8 +69,9 @@ class ApiLoadBalancer(pulumi.ComponentResource):
             tags=[args.server_tag],
             inbound_rules=[
                 digitalocean.FirewallInboundRuleArgs(
-                    protocol="tcp", port_range=str(API_PORT), source_load_balancer_uids=[balancer.id]
+                    protocol="tcp", port_range=str(port), source_load_balancer_uids=[balancer.id]
                 )
+                for port in (API_PORT, HEALTH_CHECK_PORT)
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )

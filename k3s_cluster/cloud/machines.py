@@ -10,6 +10,7 @@ import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
 from cloud_init import HostKey, user_data
+from k3s_cluster.cloud.machine_name import MachineName
 from k3s_cluster.k3s_config import Role
 from k3s_cluster.over_ssh.key_pair import SshKeyPair
 
@@ -40,7 +41,7 @@ class MachineArgs:
 
 
 class Machine(pulumi.ComponentResource):
-    """A droplet whose name ends in a random id, and whose SSH host key the stack knows.
+    """A droplet whose name ends in a random id of its own, and whose SSH host key the stack knows.
 
     Outputs: `name`, `droplet_id`, `urn_in_cloud`, `public_ip`, `private_ip`, `size`, `host_key`, and the secret
     `node_password`, by which the cluster knows the node again when its droplet was rebuilt.
@@ -51,7 +52,7 @@ class Machine(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         # Old and new are in the cluster at the same time, so a replacement needs a name of its own.
         keepers = {"image": args.image, "size": args.size} if args.replaceable else None
-        identity = random.RandomId(f"{name}-id", byte_length=2, keepers=keepers, opts=child)
+        own_name = MachineName(f"{name}-name", f"{args.name_prefix}-{args.kind}-", keepers, child)
         password = random.RandomPassword(f"{name}-password", length=NODE_PASSWORD_LENGTH, special=False, opts=child)
         host_key = SshKeyPair(f"{name}-host-key", opts=child)
         first_boot = pulumi.Output.all(host_key.private_key, host_key.public_key).apply(
@@ -60,7 +61,7 @@ class Machine(pulumi.ComponentResource):
         secret_first_boot: pulumi.Output[str] = pulumi.Output.secret(first_boot)
         droplet = digitalocean.Droplet(
             f"{name}-droplet",
-            name=identity.hex.apply(lambda hex_id: f"{args.name_prefix}-{args.kind}-{hex_id}"),
+            name=own_name.name,
             region=args.region,
             image=args.image,
             size=args.size,

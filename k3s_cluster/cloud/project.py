@@ -18,19 +18,23 @@ class ProjectArgs:
     existing: str | None
     name_prefix: str
     environment: str
-    resource_urns: Sequence[pulumi.Input[str]]
 
 
 class Project(pulumi.ComponentResource):
-    """A project and its resources: the droplets, the load balancer and the database."""
+    """A project: one that is made, or one of the account.
+
+    Outputs: `id`.
+    """
+
+    id: pulumi.Output[str]
 
     def __init__(self, name: str, args: ProjectArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("k3s:cloud:Project", name, None, opts)
+        self._name = name
         child = pulumi.ResourceOptions(parent=self)
-        project_id: pulumi.Output[str]
         if args.existing:
             invoke = pulumi.InvokeOutputOptions(parent=self)
-            project_id = digitalocean.get_project_output(name=args.existing, opts=invoke).id
+            self.id = digitalocean.get_project_output(name=args.existing, opts=invoke).id
         else:
             project = digitalocean.Project(
                 f"{name}-project",
@@ -40,12 +44,15 @@ class Project(pulumi.ComponentResource):
                 environment=args.environment,
                 opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
             )
-            project_id = ProjectDeletion(f"{name}-project-deletion", project.id, child).target
+            self.id = ProjectDeletion(f"{name}-project-deletion", project.id, child).target
+        self.register_outputs({"id": self.id})
+
+    def hold(self, urns: Sequence[pulumi.Input[str]]) -> None:
+        """Move what has these URNs into the project: the droplets, the load balancer and the database."""
         digitalocean.ProjectResources(
-            f"{name}-project-resources",
-            project=project_id,
-            resources=list(args.resource_urns),
+            f"{self._name}-project-resources",
+            project=self.id,
+            resources=list(urns),
             # Its end would move the resources to the default project, where they are about to go themselves.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
-        self.register_outputs({"id": project_id})

@@ -14,8 +14,9 @@ from typing import Any
 
 import pulumi
 import pymysql
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, UpdateResult
 
+from k3s_cluster.dynamic_provider import DynamicProvider
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, Engine, Login, certificate_problem, run_statements
 from k3s_cluster.over_ssh.progress import own_urn, progress_of
@@ -25,10 +26,16 @@ DATABASE_DEADLINE_SECONDS = 120
 RETRY_SECONDS = 2
 #: Owns K3s's tables in Postgres, so that one login can take over from another.
 OWNER = "k3s_owner"
+#: Postgres closes what K3s's kine has not used for so long (postgresql.org/docs/17/runtime-config-client,
+#: idle_session_timeout, since 14). kine would keep 20 connections for ever; it takes the one that it used last first,
+#: and its driver looks at one that was idle for a second before it uses it (github.com/jackc/pgx v5.10.0,
+#: stdlib/sql.go, ResetSession).
+IDLE_SECONDS = 10
 #: MySQL's ER_SPECIFIC_ACCESS_DENIED_ERROR: says a user who has given up the right to give up rights.
 HAS_GIVEN_UP = 1227
 #: A user of the same name with another password was made anew, and has no rights yet, or in MySQL all of them.
-_WHERE = ("engine", "database_host", "database_port", "database", "user", "password")
+#: So is one of an earlier program, which may keep its connections for ever.
+_WHERE = ("engine", "database_host", "database_port", "database", "user", "password", "idle_seconds")
 _SECRETS = ["private_key", "administrator_password", "password"]
 
 
@@ -93,6 +100,7 @@ def grants(engine: Engine, database: str, user: str) -> Statements:
             f"DO $$BEGIN IF EXISTS (SELECT FROM pg_tables WHERE {is_the_users}) "
             f"THEN ALTER TABLE public.kine OWNER TO {owner}; END IF; END$$",
             f"ALTER ROLE {login} SET role = {_literal(OWNER)}",
+            f"ALTER ROLE {login} SET idle_session_timeout = '{IDLE_SECONDS}s'",
         ),
     )
 
@@ -105,10 +113,8 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class DatastoreGrantsProvider(ResourceProvider):
+class DatastoreGrantsProvider(DynamicProvider):
     """Grants at creation; what a user may do goes with the user."""
-
-    serialize_as_secret_always = False
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse to rotate what an earlier program left: there the tables are the user's own, and would stay so."""
@@ -186,5 +192,6 @@ class DatastoreGrants(Resource, module="over_ssh", name="DatastoreGrants"):
         props = {
             "urn": own_urn(name, "DatastoreGrants", opts.parent),
             **{field: getattr(args, field) for field in DatastoreGrantsArgs.__dataclass_fields__},
+            "idle_seconds": IDLE_SECONDS,
         }
         super().__init__(DatastoreGrantsProvider(), name, props, pulumi.ResourceOptions.merge(opts, secrets))

@@ -13,12 +13,11 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource
 
-from k3s_cluster import k3s_version
+from k3s_cluster import immutable_settings, k3s_version
 from k3s_cluster.account.database_users import DatabaseUsers, User, UsersError
 from k3s_cluster.account.provider import AccountProvider
 from k3s_cluster.backup import datastore
 from k3s_cluster.backup.backup_file import BackupError
-from k3s_cluster.k3s_config import UNCHANGEABLE
 from k3s_cluster.over_ssh.connection import Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.datastore_grants import OWNER, DatastoreGrantsArgs, administrator_of, grant
 from k3s_cluster.over_ssh.datastore_session import DATABASE_ERRORS, answer_of
@@ -31,7 +30,7 @@ _SECRETS = ["private_key", "endpoint", "password", "administrator_password", "se
 class ForkedDatastoreArgs(DatastoreGrantsArgs):
     """What a grant is told, and whose backup it is, with the old cluster's server token.
 
-    `fixed` are K3s's settings that must be the old cluster's, as k3s_config.fixed_settings gives them.
+    `fixed` are K3s's settings that must be the old cluster's, as immutable_settings.of gives them.
     """
 
     source: str
@@ -101,18 +100,10 @@ def unfit(found: datastore.Found, version: str, fixed: dict[str, str]) -> list[s
     if found.k3s_version and (refusal := k3s_version.refusal(found.k3s_version, version)):
         problems.append(f"the old cluster had K3s {found.k3s_version}, and k3sVersion {refusal}")
     # A K3s that does not say what it was started with says nothing of its settings.
-    for key, reason in sorted(UNCHANGEABLE.items()) if found.arguments else ():
-        was, will = found.arguments.get(key), fixed.get(key)
-        if _plain(was) != _plain(will):
-            shown = f"`{was}`" if was is not None else "K3s's default"
-            problems.append(f"the old cluster had {shown} for k3sServerConfig.{key}, and it must stay so: {reason}")
+    for key, was, _ in immutable_settings.changes(found.arguments, fixed) if found.arguments else ():
+        reason = immutable_settings.REASONS[key]
+        problems.append(f"the old cluster had {was} for k3sServerConfig.{key}, and it must stay so: {reason}")
     return problems
-
-
-def _plain(value: str | None) -> str | None:
-    """Python writes `True` where K3s writes `true`, and K3s's switches are off unless they are on."""
-    lower = (value or "").lower()
-    return None if lower in ("", "false") else lower
 
 
 def _own_the_table(server: Connection, props: dict[str, Any], former: list[User]) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from k3s_cluster.hardening import KERNEL_PARAMETERS_PATH
-from k3s_cluster.k3s_config import CONFIG_PATH, DATASTORE_CA_PATH, Role
+from k3s_cluster.k3s_config import CONFIG_PATH, DATASTORE_CA_PATH, Role, read_config
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.hosts_file import HOSTS_PATH, with_servers
 from k3s_cluster.over_ssh.progress import Progress
+from k3s_cluster.over_ssh.redaction import redacted
 
 #: The real installer downloads some 70 MB.
 INSTALL_TIMEOUT_SECONDS = 600
@@ -43,7 +44,7 @@ def unit(role: Role) -> str:
 
 
 def installed_version(connection: Connection) -> str | None:
-    """The version of K3s on the node, as `v1.34.2+k3s1`; None where there is none."""
+    """The version of K3s on the node, as `v1.36.4+k3s1`; None where there is none."""
     status, output, _ = connection.attempt("k3s", "--version")
     found = re.search(r"^k3s version (\S+)", output, re.MULTILINE)
     return found.group(1) if status == 0 and found else None
@@ -70,6 +71,8 @@ def install(connection: Connection, role: Role, version: str, progress: Progress
     found = installed_version(connection)
     if found != version:
         raise NodeError(f"{connection.target.host} has K3s {found} after the installer ran for {version}")
+    # It unpacks itself while the old one still serves: see cloud_init/first_boot.sh.
+    connection.attempt("k3s", "kubectl", "version", "--client")
     return True
 
 
@@ -78,12 +81,14 @@ def write_config(
 ) -> bool:
     """Bring the node's K3s configuration to what is given. True if that changed it.
 
-    `files` are what the configuration names; those in `unwanted` go. All is for root only.
+    `files` are what the configuration needs beside it; those in `unwanted` go. All but systemd's are for root only.
     """
     changed = connection.write_file(CONFIG_PATH, config)
     for path, text in files.items():
-        changed = connection.write_file(path, text) or changed
+        mode = "0644" if path.startswith("/etc/systemd/") else "0600"
+        changed = connection.write_file(path, text, mode=mode) or changed
     for path in unwanted:
+        changed = connection.attempt("test", "-e", path)[0] == 0 or changed
         connection.run("rm", "-f", path)
     if KERNEL_PARAMETERS_PATH in files:
         # freedesktop.org/software/systemd/man/systemd-sysctl.html; at every boot the file is read with all others.
@@ -127,12 +132,21 @@ def is_active(connection: Connection, role: Role) -> bool:
 _QUESTIONS = ("is-active", "is-enabled")
 
 
-def start(connection: Connection, role: Role, *, restart: bool, progress: Progress) -> None:
-    """Start K3s, or restart it, and let it start at boot. Raises NodeError with the journal's end if it does not."""
-    progress("K3s starting")
+def start_at_boot(connection: Connection, role: Role) -> None:
+    """Let systemd start K3s at every boot."""
     connection.run("systemctl", "daemon-reload")
     connection.run("systemctl", "enable", "--quiet", unit(role))
+
+
+def prepare_start(connection: Connection, role: Role) -> None:
+    """What comes before `start`, and takes time that a server's clients need not wait for."""
+    start_at_boot(connection, role)
     connection.run("systemctl", "reset-failed", unit(role))
+
+
+def start(connection: Connection, role: Role, *, restart: bool, progress: Progress) -> None:
+    """Start K3s, or restart it, after `prepare_start`. Raises NodeError with the journal's end if it does not."""
+    progress("K3s starting")
     connection.run("systemctl", "restart" if restart else "start", "--no-block", unit(role))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
@@ -158,9 +172,9 @@ def _properties(connection: Connection, role: Role) -> dict[str, str]:
 
 
 def journal(connection: Connection, role: Role) -> str:
-    """The last lines that K3s wrote to the node's journal."""
+    """The last lines that K3s wrote to the node's journal, without the secrets in its config.yaml."""
     command = ("journalctl", "--no-pager", "--output=cat", "--lines", str(JOURNAL_LINES), "--unit", unit(role))
-    return connection.attempt(*command)[1]
+    return redacted(connection.attempt(*command)[1], read_config(connection.read_file(CONFIG_PATH)) or {})
 
 
 def kubectl(server: Connection, *arguments: str, timeout: float = 60) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, Resource
 
 
 def make_key_pair() -> tuple[str, str]:
@@ -20,10 +20,8 @@ def make_key_pair() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-class SshKeyPairProvider(ResourceProvider):
+class SshKeyPairProvider(DynamicProvider):
     """Makes a pair once; it lives in the stack's state, the private half as a secret."""
-
-    serialize_as_secret_always = False
 
     def create(self, _props: dict[str, Any]) -> CreateResult:
         private, public = make_key_pair()

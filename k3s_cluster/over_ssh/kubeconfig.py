@@ -14,9 +14,10 @@ from typing import Any
 
 import pulumi
 import yaml
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from k3s_cluster import kubeconfig_file
+from k3s_cluster.dynamic_provider import DynamicProvider
 from k3s_cluster.k3s_config import API_PORT
 from k3s_cluster.kubeconfig import KubeconfigError, rewrite
 from k3s_cluster.kubeconfig_file import write_private
@@ -53,10 +54,8 @@ class KubeconfigArgs:
     owner: str
 
 
-class KubeconfigProvider(ResourceProvider):
+class KubeconfigProvider(DynamicProvider):
     """Fetches at creation and at any change; removes the file at deletion, unless it is somebody else's by then."""
-
-    serialize_as_secret_always = False
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(str(props["context"]), _fetch(props))

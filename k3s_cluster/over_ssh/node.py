@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from k3s_cluster.account.client import Credentials
+from k3s_cluster.account.provider import AccountProvider
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
 from k3s_cluster.over_ssh import (
-    api_watch,
     embedded_etcd,
     etcd_bucket,
     etcd_membership,
     k3s_service,
     reboot,
     roll,
-    rotation,
     scheduling,
+    traffic,
 )
 from k3s_cluster.over_ssh.connection import OTHER_SERVER_SECONDS, Connection, NodeError, connect, target_of
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
+from k3s_cluster.over_ssh.reach import reach
 
 # gRPC would print a traceback beside the message that Pulumi shows.
 logging.getLogger("grpc").setLevel(logging.CRITICAL)
@@ -49,7 +52,7 @@ _NOT_WHOLE = (
 
 @dataclass(frozen=True)
 class NodeArgs:
-    """What a node is told. `config` holds secrets. `files` maps the paths that it names to texts.
+    """What a node is told. `config` holds secrets. `files` maps paths to the texts that go with it.
 
     `peers` are the cluster's servers, this node left out. `node_password` is the same for a rebuilt droplet, so that
     the cluster takes it for the same node. `drain_timeout` is in seconds. `health_check` is the load balancer's
@@ -83,17 +86,17 @@ class NodeArgs:
     from_backup: bool = False
 
 
-class NodeProvider(ResourceProvider):
+class NodeProvider(AccountProvider):
     """Brings one node to what it is told, and keeps it there. Every step may be repeated."""
 
-    serialize_as_secret_always = False
-
     def create(self, props: dict[str, Any]) -> CreateResult:
+        traffic.note(props["private_key"], props.get("health_check"))
         _converge(props, {})
         roll.node_was_made(props["private_key"], props["name"], props["droplet_id"])
         return CreateResult(str(props["name"]), {**props, "ready": True, "reboot_required": False})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        traffic.note(news["private_key"], news.get("health_check"))
         replaced = ["droplet_id"] if olds.get("droplet_id") != news["droplet_id"] else []
         if not replaced and olds["k3s_version"] != news["k3s_version"]:
             tell(news["urn"], f"{olds['name']}: K3s {olds['k3s_version'] or 'missing'} -> {news['k3s_version']}")
@@ -108,7 +111,7 @@ class NodeProvider(ResourceProvider):
         turn = roll.turn(news["private_key"], news["name"], news["at_a_time"], progress) if agent else nullcontext()
         with turn:
             try:
-                _converge(news, olds)
+                _converge(news, olds, self._credentials)
             except NodeError as error:
                 raise NodeError(f"{error}\n{_NOT_WHOLE}") from None
         reboot_required = bool(olds.get("reboot_required"))
@@ -124,17 +127,22 @@ class NodeProvider(ResourceProvider):
             _remove_from_cluster(props)
 
 
-def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
+def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credentials | None = None) -> None:
     """Bring the node to `props`: what is already so is left alone, so a second run is quick and safe.
 
-    `olds` is what the node was last brought to; empty for a new one.
+    `olds` is what the node was last brought to; empty for a new one. With `credentials`, DigitalOcean is asked about a
+    droplet that does not answer.
     """
     progress = progress_of(props["urn"])
     role: Role = props["role"]
     began = time.monotonic()
     with ExitStack() as stack:
-        node = stack.enter_context(connect(target_of(props, props), progress))
+        ready = partial(_is_ready, props, progress)
+        node = stack.enter_context(reach(props, credentials if olds else None, ready, progress))
         wait_for_first_boot(node, progress)
+        check = traffic.HealthCheck.of(props["health_check"]) if props.get("health_check") else None
+        if check:
+            traffic.install(node)
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
         peers = etcd_membership.peers(props, stack, node, progress) if props.get("etcd_member") else None
@@ -145,6 +153,9 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         changed = k3s_service.restart_is_owed(node)
         k3s_service.owe_restart(node)
         changed = k3s_service.install(node, role, props["k3s_version"], progress) or changed
+        if k3s_service.runs(node, role):
+            # The installer takes that away, and until the restart a reboot may come.
+            k3s_service.start_at_boot(node, role)
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
         changed = (
             k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
@@ -154,12 +165,11 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
             changed = etcd_membership.take(props, node, peers, progress) or changed
             if changed:
                 etcd_membership.keep_quorum(props, node, peers, progress)
-        out_since = time.monotonic()
         if changed or not k3s_service.is_active(node, role):
-            if props.get("health_check"):
-                rotation.take_out(node)
-                if k3s_service.runs(node, role):
-                    rotation.wait(rotation.UNDER_WAY_SECONDS, "waiting for requests under way", progress)
+            k3s_service.prepare_start(node, role)
+            if check:
+                quorum = partial(etcd_membership.keep_quorum, props, node, peers, progress) if peers else lambda: None
+                _leave_traffic(props, check, node, progress, quorum)
             k3s_service.start(node, role, restart=changed, progress=progress)
         k3s_service.restart_is_done(node)
         server = node if role == "server" else stack.enter_context(_any_server(props, progress))
@@ -169,9 +179,8 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         before = (olds.get("labels") or {}, olds.get("taints") or [])
         scheduling.mark(server, props["name"], props["droplet_id"], props["labels"], props["taints"], before)
         scheduling.uncordon(server, props["name"])
-        if props.get("health_check"):
-            api_watch.install(node)
-            _back_into_rotation(props["health_check"], node, time.monotonic() - out_since, progress)
+        if check:
+            traffic.enter(node)
         if peers is not None:
             etcd_bucket.check(node, props["name"], props["config"], str(olds.get("config") or ""), progress)
     if upgraded:
@@ -179,12 +188,43 @@ def _converge(props: dict[str, Any], olds: dict[str, Any]) -> None:
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
 
 
-def _back_into_rotation(check: dict[str, Any], server: Connection, out_for: float, progress: Progress) -> None:
-    """Let clients come again, and wait until the load balancer sends them: then the next server may go."""
-    rotation.put_back(server)
-    interval, healthy, unhealthy = (int(check[key]) for key in ("interval", "healthy", "unhealthy"))
-    wait = rotation.seconds_until_trusted(out_for, interval, healthy, unhealthy)
-    rotation.wait(wait, "waiting for the load balancer's health checks", progress)
+def _leave_traffic(
+    props: dict[str, Any],
+    check: traffic.HealthCheck,
+    server: Connection,
+    progress: Progress,
+    may_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Let the load balancer send clients to another server, and refuse those who come without it.
+
+    `may_stop` raises NodeError if K3s must not stop now: then the server stays in traffic. A server without another one
+    goes all the same, and says so: what it is to be brought to may be what mends it.
+    """
+    runs = k3s_service.runs(server, "server")
+    try:
+        if runs and props["peers"]:
+            if not traffic.passes_elsewhere(server):
+                _put_back_others(props, progress)
+            alone = not traffic.leave(server, check, progress)
+        else:
+            traffic.fail_checks(server, check)
+            alone = runs
+        may_stop()
+    except NodeError:
+        traffic.enter(server)
+        raise
+    if alone:
+        tell(props["urn"], f"{props['name']}: no other server serves the API, so nothing does until K3s is back on it")
+    traffic.refuse(server)
+    if runs:
+        traffic.hold_requests(server, progress)
+
+
+def _put_back_others(props: dict[str, Any], progress: Progress) -> None:
+    """A run that was killed may have left another server out of traffic: only one server at a time is out."""
+    for peer in props["peers"]:
+        with suppress(NodeError), connect(target_of(props, peer), progress, OTHER_SERVER_SECONDS) as other:
+            traffic.enter(other)
 
 
 def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> float:
@@ -251,10 +291,9 @@ def _remove_from_cluster(props: dict[str, Any]) -> None:
                     tell(props["urn"], f"{name} goes although pods are left on it: {left}")
             others = scheduling.other_servers(server, name)
             if node is not None and props.get("health_check"):
-                check = props["health_check"]
-                rotation.take_out(node)
-                wait = rotation.seconds_until_avoided(int(check["interval"]), int(check["unhealthy"]))
-                rotation.wait(wait, "waiting for the load balancer's health checks", progress)
+                traffic.install(node)
+                check = traffic.check_of(props["private_key"], props["health_check"])
+                _leave_traffic(props, check, node, progress)
             progress("leaving the cluster")
             if node is not None:
                 # It must not register anew.
@@ -263,6 +302,16 @@ def _remove_from_cluster(props: dict[str, Any]) -> None:
         except NodeError as error:
             # A cluster that is already gone has no node to remove, and its droplets must still be destroyable.
             tell(props["urn"], f"{name} goes without being taken out of the cluster: {error}")
+
+
+def _is_ready(props: dict[str, Any], progress: Progress) -> bool | None:
+    """Whether the cluster calls the node Ready; None if no other server answers, or none knows the node."""
+    try:
+        with _any_server(props, progress) as server:
+            state = k3s_service.node_state(server, props["name"])
+    except NodeError:
+        return None
+    return None if state is None else state.ready
 
 
 def _server_to_ask(props: dict[str, Any], node: Connection | None, stack: ExitStack, progress: Progress) -> Connection:

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource
 
-from k3s_cluster import k3s_version
+from k3s_cluster import immutable_settings, k3s_version
 from k3s_cluster.backup import datastore, passphrase
 from k3s_cluster.backup.backup_file import ETCD, Backup, BackupError, Origin, open_backup
-from k3s_cluster.k3s_config import UNCHANGEABLE
+from k3s_cluster.dynamic_provider import DynamicProvider
 from k3s_cluster.over_ssh import etcd_restore
 from k3s_cluster.over_ssh.connection import NodeError, connect, target_of
 from k3s_cluster.over_ssh.first_boot import wait_for_first_boot
 from k3s_cluster.over_ssh.progress import own_urn, progress_of, tell
+from k3s_cluster.pulumi_cli import RECOVERING
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,11 @@ class RestoredDatastoreArgs:
     ca: pulumi.Input[str] | None
 
 
-class RestoredDatastoreProvider(ResourceProvider):
+class RestoredDatastoreProvider(DynamicProvider):
     """Loads once. From then on the cluster goes its own way, and the backup is not needed."""
 
-    serialize_as_secret_always = False
-
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        if olds:
+        if olds or os.environ.get(RECOVERING):
             return CheckResult(news, [])
         try:
             origin = _open(news).origin
@@ -95,13 +94,11 @@ def unfit(origin: Origin, version: str, fixed: dict[str, str]) -> list[str]:
     problems = []
     if refusal := k3s_version.refusal(origin.k3s_version, version):
         problems.append(f"the backup is of a cluster with K3s {origin.k3s_version}, and k3sVersion {refusal}")
-    for key in sorted({*origin.fixed, *fixed}):
-        if origin.fixed.get(key) != fixed.get(key):
-            was = f"`{origin.fixed[key]}`" if key in origin.fixed else "K3s's default"
-            problems.append(
-                f"the backup is of a cluster with {was} for k3sServerConfig.{key}, and it must stay so: "
-                f"{UNCHANGEABLE[key]}"
-            )
+    for key, was, _ in immutable_settings.changes(origin.fixed, fixed):
+        problems.append(
+            f"the backup is of a cluster with {was} for k3sServerConfig.{key}, and it must stay so: "
+            f"{immutable_settings.REASONS[key]}"
+        )
     return problems
 
 

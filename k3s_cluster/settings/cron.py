@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from k3s_cluster.settings.numbers import whole
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+#: The most that a year can have.
+_DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
 
@@ -21,7 +25,7 @@ class _Field:
     def number(self, text: str) -> int | None:
         if text.lower() in self.names:
             return self.least + self.names.index(text.lower())
-        return int(text) if re.fullmatch(r"\d+", text, re.ASCII) else None
+        return whole(text)
 
 
 _FIELDS = (
@@ -42,14 +46,44 @@ def problem(expression: str) -> str | None:
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         return "must be a cron expression of five fields, such as `0 */12 * * *`, or `@every 6h`"
-    return next((found for field, text in zip(_FIELDS, fields, strict=True) for found in _wrong(field, text)), None)
+    wrong = next((found for field, text in zip(_FIELDS, fields, strict=True) for found in _wrong(field, text)), None)
+    return wrong or _never(fields)
+
+
+def _never(fields: list[str]) -> str | None:
+    """What is wrong with a date that no year has. Beside a day of the week, either is enough (spec.go, dayMatches)."""
+    _, _, day, month, weekday = fields
+    days, months = _values(_FIELDS[2], day), _values(_FIELDS[3], month)
+    if _any(weekday) and min(days) > max(_DAYS_OF_MONTH[each - 1] for each in months):
+        return f"is never due: no month that `{month}` names has day {min(days)}"
+    return None
+
+
+def _any(text: str) -> bool:
+    return any(part in ("*", "?", "*/1", "?/1") for part in text.split(","))
+
+
+def _values(field: _Field, text: str) -> set[int]:
+    """What a field that is not wrong stands for."""
+    found: set[int] = set()
+    for part in text.split(","):
+        span, slash, step = part.partition("/")
+        low, hyphen, high = span.partition("-")
+        if low in ("*", "?"):
+            first, last = field.least, field.most
+        else:
+            first = field.number(low) or field.least
+            # With a step, one number is the beginning of a range: parser.go, getRange.
+            last = field.number(high) or first if hyphen else field.most if slash else first
+        found |= set(range(first, last + 1, int(step) if slash else 1))
+    return found
 
 
 def _wrong(field: _Field, text: str) -> Iterator[str]:
     for part in text.split(","):
         span, _, step = part.partition("/")
         low, hyphen, high = span.partition("-")
-        if "/" in part and not (step.isascii() and step.isdigit() and int(step) > 0):
+        if "/" in part and (whole(step) or 0) <= 0:
             yield f"has `{part}` for the {field.name}, and a step must be a number above zero, such as `*/2`"
         if low in ("*", "?") and not hyphen:
             continue

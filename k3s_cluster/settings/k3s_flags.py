@@ -16,6 +16,8 @@ from typing import Literal
 from k3s_cluster import k3s_version
 
 Role = Literal["server", "agent"]
+#: The setting that holds the flags of each role.
+SETTINGS: Mapping[Role, str] = {"server": "k3sServerConfig", "agent": "k3sAgentConfig"}
 #: What the command line library makes of a value: String, StringSlice, Bool, Int and Duration.
 Kind = Literal["text", "list", "switch", "number", "duration"]
 
@@ -132,7 +134,7 @@ _SINCE: Mapping[str, tuple[tuple[int, int], ...]] = {
     "secrets-encryption-provider": ((30, 12), (31, 8), (32, 4)),  # 12222 to 12225
     "etcd-s3-bucket-lookup-type": ((30, 13), (31, 9), (32, 5), (33, 1)),  # 12272 to 12275: releases of May 2025
     "etcd-s3-retention": ((31, 12), (32, 8), (33, 4)),  # 13769
-    "helm-controller-arg": ((33, 13), (34, 10), (35, 7), (36, 3)),  # 14300
+    "helm-controller-arg": ((33, 14), (34, 10), (35, 7), (36, 3)),  # 14300; for v1.33 in v1.33.13+k3s2
     "write-kubeconfig-name": ((37, 0),),  # 14440
 }
 

@@ -6,10 +6,9 @@ import difflib
 from collections.abc import Mapping
 
 from k3s_cluster import k3s_version
-from k3s_cluster.settings.k3s_flags import FLAGS, SHORT, Role
+from k3s_cluster.settings import component_arguments
+from k3s_cluster.settings.k3s_flags import FLAGS, SETTINGS, SHORT, Role
 
-#: The setting that holds the flags of each role.
-SETTINGS: Mapping[Role, str] = {"server": "k3sServerConfig", "agent": "k3sAgentConfig"}
 _ARTICLES: Mapping[Role, str] = {"server": "a server", "agent": "an agent"}
 
 
@@ -114,8 +113,9 @@ def _refusal(role: Role, key: str, value: object, version: str) -> str | None:
         return f"may not hold `{key}`: {whose}; {_instead(role, key, version)}"
     if isinstance(value, str) and (reason := _VALUES.get((name, value))):
         return f"`{key}: {value}` {reason}"
-    wrong = flag.refusal(value)
-    return f"`{key}` {wrong}" if wrong else None
+    if wrong := flag.refusal(value):
+        return f"`{key}` {wrong}"
+    return component_arguments.unreadable(key, value) if name.endswith("-arg") else None
 
 
 def _instead(role: Role, key: str, version: str) -> str:

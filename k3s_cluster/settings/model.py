@@ -188,6 +188,8 @@ class ClusterSettings:
     kubeconfig_path: str
     kubeconfig_merge: bool
     cost_limit: Decimal | None
+    #: A line for each setting that changes nothing, or may be meant otherwise than K3s takes it.
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, object] | None = None) -> ClusterSettings:

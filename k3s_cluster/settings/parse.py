@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import TypeVar
 import pulumi
 
 from k3s_cluster import k3s_version
-from k3s_cluster.settings import managed_flags
+from k3s_cluster.settings import address_ranges, component_arguments, managed_flags
 from k3s_cluster.settings import values as rule
 from k3s_cluster.settings.defaults import as_pulumi_holds, defaults
+from k3s_cluster.settings.k3s_flags import SETTINGS, Role
 from k3s_cluster.settings.model import (
     AccessSettings,
     AgentPoolSettings,
@@ -43,6 +45,10 @@ UNDOES = {
 RESERVED_ADDRESSES = 5
 
 
+#: docs.digitalocean.com/products/networking/firewalls/details/limits: in one rule.
+FIREWALL_SOURCES_MOST = 1000
+
+
 class SettingsError(pulumi.RunError):
     """All that is wrong with the stack's config, a line each; Pulumi shows it without a traceback."""
 
@@ -53,7 +59,7 @@ class SettingsError(pulumi.RunError):
 
 _RULES: dict[str, Callable[[str], object]] = {
     "topology": rule.one_of("single-node", "ha"),
-    "region": rule.matching(r"[a-z]{3}\d+", "a region's slug, such as `fra1`"),
+    "region": rule.matching(r"[a-z]{3}[0-9]+", "a region's slug, such as `fra1`"),
     # Droplet names are host names, and `-server-<id>` follows.
     "namePrefix": rule.matching(
         r"(?=.{1,24}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
@@ -85,8 +91,8 @@ _RULES: dict[str, Callable[[str], object]] = {
     "auditLog": rule.audit_log,
     "hardened": rule.yes_or_no,
     "datastoreEngine": rule.one_of("auto", "sqlite", "pg", "mysql", "etcd", "external"),
-    "datastoreVersion": rule.matching(r"auto|\d+", "a major version, such as `17`, or `auto`"),
-    "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-1gb`"),
+    "datastoreVersion": rule.matching(r"auto|[0-9]{1,4}", "a major version, such as `17`, or `auto`"),
+    "datastoreSize": rule.matching(rule.SLUG, "a database size's slug, such as `db-s-1vcpu-2gb`"),
     "datastoreNodes": rule.whole_number(1, 3),
     "datastoreProtect": rule.yes_or_no,
     "datastorePasswordVersion": rule.whole_number(1, 999),
@@ -119,7 +125,7 @@ KEYS = (*_RULES, "kubeconfigPath")
 #: Keys whose values are never shown, and are refused in plain.
 SECRET_KEYS = ("datastoreEndpoint", "datastoreRestoreToken", "etcdS3")
 #: The version of a managed database that is not told one: the newest that kine's own tests have (github.com/k3s-io/kine
-#: v0.14.6, scripts/test-run-postgres and test-run-mysql). What DigitalOcean offers, the preflight asks its API.
+#: v0.16.3, scripts/test-run-postgres and test-run-mysql). What DigitalOcean offers, the preflight asks its API.
 DATASTORE_VERSIONS = {"pg": "17", "mysql": "8"}
 #: dev.mysql.com/doc/refman/8.0/en/user-names.html
 MYSQL_USER_NAME_MOST = 32
@@ -155,19 +161,27 @@ def parse_settings(
                 f"{key}: is kept in plain text; set it with `pulumi config set --secret {_how_to_set(key)}`."
             )
             continue
+        secret = key in SECRET_KEYS
+        shown = "its value" if secret else f"`{config[key]}`"
         try:
             values[key] = parse(config[key])
         except rule.Refused as refused:
-            secret = key in SECRET_KEYS
-            shown, hint = ("its value", "") if secret else (f"`{config[key]}`", _quotes_for(config[key]))
-            problems.append(f"{key}: {shown} {refused}.{hint}")
+            problems.append(f"{key}: {shown} {refused}.{'' if secret else _quotes_for(config[key])}")
+        else:
+            if rule.unquoted_date(config[key]) and key != "datastoreRestoreAt":
+                problems.append(f"{key}: {shown} is what YAML makes of a date without quotes; put it in quotes.")
     if problems:
         raise SettingsError(problems)
     settings = _build(values, stack)
-    problems = [*_unused(values, settings), *_contradictions(settings), *_restore_contradictions(values, settings)]
+    problems = [
+        *_unused(values, settings),
+        *_contradictions(settings),
+        *_restore_contradictions(values, settings),
+        *_lacking_ca(values),
+    ]
     if problems:
         raise SettingsError(problems)
-    return settings
+    return replace(settings, notes=(*without_effect(config, settings), *doubtful(settings)))
 
 
 def without_effect(config: Mapping[str, str], settings: ClusterSettings) -> list[str]:
@@ -189,7 +203,10 @@ def without_effect(config: Mapping[str, str], settings: ClusterSettings) -> list
         ),
         "projectEnvironment": "projectName names a project that is there" if settings.project_name else None,
         "vpcCidr": "vpcId names a VPC that is there" if settings.vpc_id else None,
-        "agentSize": None if settings.agent_count else "there is no agent of that size: agentCount is 0",
+        **dict.fromkeys(
+            ("agentSize", "k3sAgentConfig", "maxUnavailableAgents"),
+            None if settings.agent_count else "there are no agents: agentCount is 0",
+        ),
     }
     usual = defaults()
     return [
@@ -197,6 +214,18 @@ def without_effect(config: Mapping[str, str], settings: ClusterSettings) -> list
         for key, reason in because.items()
         if reason and config.get(key, usual[key]) != usual[key]
     ]
+
+
+def doubtful(settings: ClusterSettings) -> list[str]:
+    """A line for each setting that may be meant otherwise than K3s takes it."""
+    return [
+        line for role, config in _by_role(settings).items() for line in component_arguments.without_value(role, config)
+    ]
+
+
+def _by_role(settings: ClusterSettings) -> Mapping[Role, Mapping[str, object]]:
+    """K3s's settings for every node of each role."""
+    return {"server": settings.server_config, "agent": settings.agent_config}
 
 
 def _quotes_for(raw: str) -> str:
@@ -238,7 +267,8 @@ def _datastore(values: Mapping[str, object]) -> DatastoreSettings:
             return EmbeddedEtcdSettings(schedule, retention, s3)
         case "external":
             endpoint, ca = values["datastoreEndpoint"], values["datastoreCa"]
-            return ExternalDatastoreSettings(str(endpoint), str(ca) if ca else None)
+            assert endpoint is None or isinstance(endpoint, rule.Endpoint)
+            return ExternalDatastoreSettings(endpoint.text if endpoint else "", str(ca) if ca else None)
     return SqliteDatastoreSettings()
 
 
@@ -400,6 +430,16 @@ def _restore_contradictions(values: Mapping[str, object], settings: ClusterSetti
     return problems
 
 
+def _lacking_ca(values: Mapping[str, object]) -> list[str]:
+    endpoint = values["datastoreEndpoint"]
+    if not (isinstance(endpoint, rule.Endpoint) and endpoint.needs_ca) or values["datastoreCa"]:
+        return []
+    return [
+        "datastoreCa: has no value, and the database in datastoreEndpoint asks for TLS; `doctl databases get-ca ID` "
+        "shows its certificate, and `pulumi config set datastoreCa < ca.pem` sets it."
+    ]
+
+
 def _takes_a_backup(datastore: DatastoreSettings) -> bool:
     """True for the engines that k3s_cluster/backup can fill: kine's SQLite, Postgres and MySQL, and etcd inside."""
     if isinstance(datastore, ExternalDatastoreSettings):
@@ -453,19 +493,34 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
         problems.append("adminCidrs: `[]` lets nobody in, not even `pulumi up`; name at least your own address.")
     elif not any(network.version == 4 for network in settings.access.admin_cidrs):
         problems.append("adminCidrs: holds no IPv4 range, and droplets are reached by IPv4; name your own address.")
+    # On a single node the VPC is one of the API's sources, too.
+    most = FIREWALL_SOURCES_MOST - (0 if settings.load_balancer else 1)
+    if (given := len(settings.access.admin_cidrs)) > most:
+        problems.append(
+            f"adminCidrs: holds {given} ranges, and a rule of this stack's firewalls takes {most}; give networks "
+            "instead of single addresses."
+        )
     if settings.server_taint and settings.agent_count == 0:
         problems.append(
             "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "
             "set agentCount, or leave serverTaint at `false`."
         )
-    problems += managed_flags.refusals("server", settings.server_config, settings.k3s_version)
-    problems += managed_flags.refusals("agent", settings.agent_config, settings.k3s_version)
+    configs = _by_role(settings)
+    for role, config in configs.items():
+        problems += managed_flags.refusals(role, config, settings.k3s_version)
+    nodes = settings.servers.count + settings.agent_count
+    problems += address_ranges.problems(settings.server_config, nodes, settings.k3s_version)
+    if settings.vpc_id is None:
+        problems += address_ranges.overlaps(settings.server_config, settings.vpc_cidr, "vpcCidr")
+    audit = settings.audit_policy is not None
+    for role, config in configs.items():
+        problems += component_arguments.refusals(role, config, audit=audit, hardened=settings.hardened)
     if settings.hardened:
-        for key, config in (("k3sServerConfig", settings.server_config), ("k3sAgentConfig", settings.agent_config)):
+        for role, config in configs.items():
             for name, (refused, reason) in UNDOES.items():
                 if config.get(name) == refused:
                     problems.append(
-                        f"{key}: `{name}: {str(refused).lower()}` undoes what `hardened` does: {reason}; "
+                        f"{SETTINGS[role]}: `{name}: {str(refused).lower()}` undoes what `hardened` does: {reason}; "
                         "remove it, or set hardened to `false`."
                     )
     droplets = settings.servers.count + settings.agent_count

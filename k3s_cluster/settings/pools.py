@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from k3s_cluster.settings.numbers import whole
 from k3s_cluster.settings.values import SLUG, Refused, either
 
 #: kubernetes.io/docs/concepts/overview/working-with-objects/labels ("Syntax and character set").
@@ -50,6 +51,13 @@ def pools(raw: str) -> tuple[PoolEntry, ...]:
     return pools
 
 
+def _texts(labels: object) -> object:
+    """Labels, with the texts of what `pulumi config set --path` took for a number or for `true`."""
+    if not isinstance(labels, dict):
+        return labels
+    return {key: json.dumps(value) if isinstance(value, int) else value for key, value in labels.items()}
+
+
 def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
     def refuse(key: str, allowed: str) -> Refused:
         if key not in entry:
@@ -64,18 +72,21 @@ def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
         raise refuse("name", "1 to 20 lower-case letters, digits and single dashes, beginning with a letter")
     if name in ("server", "agent"):
         raise refuse("name", "another word: `server` and `agent` are taken by serverCount and agentCount")
+    # `pulumi config set --path` makes a number of digits, and a YAML file may have them in quotes.
+    count = whole(count) if isinstance(count, str) else count
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 1000:
         raise refuse("count", "a whole number from 0 to 1000")
     if not isinstance(size, str) or not re.fullmatch(SLUG, size):
         raise refuse("size", "a droplet size's slug, such as `s-1vcpu-2gb`")
+    image = str(image) if isinstance(image, int) and not isinstance(image, bool) else image
     if image is not None and (not isinstance(image, str) or not re.fullmatch(SLUG, image)):
-        raise refuse("image", "an image's slug, such as `ubuntu-24-04-x64`, or left out")
-    labels, taints = entry.get("labels", {}), entry.get("taints", [])
+        raise refuse("image", "an image's slug, such as `ubuntu-24-04-x64`, its number, or left out")
+    labels, taints = _texts(entry.get("labels", {})), entry.get("taints", [])
     if not isinstance(labels, dict) or not all(
         re.fullmatch(_LABEL_NAME, key) and isinstance(value, str) and re.fullmatch(_LABEL_VALUE, value)
         for key, value in labels.items()
     ):
-        raise refuse("labels", "a map of label names to texts")
+        raise refuse("labels", "a map of label names to texts; put a value in quotes")
     if taken := next((key for key in labels if key in _TAKEN_LABELS), None):
         raise Refused(
             f"has the label `{taken}` in pool {index + 1}, which Kubernetes sets itself; choose another name, such as "
@@ -83,4 +94,9 @@ def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
         )
     if not isinstance(taints, list) or not all(isinstance(t, str) and re.fullmatch(_TAINT, t) for t in taints):
         raise refuse("taints", "a list of taints such as `dedicated=batch:NoSchedule`")
+    effects = [(re.split("[=:]", taint)[0], taint.rpartition(":")[2]) for taint in taints]
+    # k8s.io/kubernetes, pkg/apis/core/validation/validation.go, validateNodeTaints: the node would not register.
+    for key, effect in effects:
+        if effects.count((key, effect)) > 1:
+            raise Refused(f"has two taints `{key}` with the effect {effect} in pool {index + 1}; Kubernetes takes one")
     return PoolEntry(name, count, size, image, tuple(sorted(labels.items())), tuple(sorted(taints)))

@@ -7,18 +7,20 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote
 
 import yaml
 
 from k3s_cluster import k3s_version
 from k3s_cluster.settings import cron
 from k3s_cluster.settings.model import EtcdS3Settings, Network
+from k3s_cluster.settings.numbers import whole
 
 T = TypeVar("T")
 
@@ -29,15 +31,30 @@ DATASTORE_SCHEMES = ("postgres", "postgresql", "mysql", "http", "https")
 #: docs.digitalocean.com/reference/api: the names that came before `size_unit`, and what each is worth.
 LOAD_BALANCER_NODES = {"lb-small": 1, "lb-medium": 3, "lb-large": 6}
 LOAD_BALANCER_NODES_MOST = 200
-#: docs.digitalocean.com/products/networking/vpc/details/limits: ranges that DigitalOcean keeps for itself.
+#: docs.digitalocean.com/products/networking/vpc/concepts/plan-your-network: ranges that DigitalOcean keeps for itself.
 DIGITALOCEAN_RANGES = ("10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24", "10.229.0.0/16")
-#: docs.k3s.io/cli/server: K3s's default pod and service ranges.
-K3S_RANGES = ("10.42.0.0/16", "10.43.0.0/16")
 PRIVATE_RANGES = tuple(IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
 class Refused(Exception):
     """One value that cannot be used: what is allowed, and what to do."""
+
+
+class Unreadable(Exception):
+    """A file of the user's that cannot be read: why."""
+
+
+def _text_of(path: str) -> str:
+    """The text of a file that the user names. Raises Unreadable."""
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        reason = "not text"
+    except OSError as error:
+        reason = error.strerror or "no file"
+    except (RuntimeError, ValueError) as error:  # no such home folder; a character that no path has
+        reason = str(error).rstrip(".")
+    raise Unreadable(reason)
 
 
 def text(raw: str) -> str:
@@ -46,9 +63,10 @@ def text(raw: str) -> str:
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
     def parse(raw: str) -> int:
-        if not re.fullmatch(r"-?\d+", raw) or not least <= int(raw) <= most:
+        number = whole(raw)
+        if number is None or not least <= number <= most:
             raise Refused(f"must be a whole number from {least} to {most}")
-        return int(raw)
+        return number
 
     return parse
 
@@ -122,21 +140,22 @@ def server_token(raw: str) -> str:
 def domain_name(raw: str) -> str:
     # RFC 1035, 2.3.1 and 2.3.4: labels of at most 63, 253 characters in all. A last label of digits is an address.
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    if not re.fullmatch(rf"(?=.{{1,253}}$)({label}\.)+(?!\d+$){label}", raw):
+    if not re.fullmatch(rf"(?=.{{1,253}}$)({label}\.)+(?![0-9]+$){label}", raw):
         raise Refused("must be a DNS name in lower case with at least one dot, such as `k3s.example.com`")
     return raw
 
 
 def yes_or_no(raw: str) -> bool:
-    if raw not in ("true", "false"):
+    # YAML has three spellings of each: yaml.org/spec/1.2.2, 10.3.2.
+    if raw.lower() not in ("true", "false"):
         raise Refused("must be `true` or `false`")
-    return raw == "true"
+    return raw.lower() == "true"
 
 
 def money(raw: str) -> Decimal | None:
     if raw == "none":
         return None
-    if not re.fullmatch(r"\d{1,7}(\.\d{1,2})?", raw) or Decimal(raw) == 0:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,2})?", raw) or Decimal(raw) == 0:
         raise Refused("must be an amount of USD above zero, such as `100` or `99.50`, or `none`")
     return Decimal(raw)
 
@@ -161,7 +180,7 @@ def matching(pattern: str, meaning: str) -> Callable[[str], str]:
 
 def release(raw: str) -> str:
     if k3s_version.parse(raw) is None:
-        raise Refused("must be a K3s release such as `v1.34.2+k3s1`")
+        raise Refused("must be a K3s release such as `v1.36.4+k3s1`")
     return raw
 
 
@@ -192,9 +211,9 @@ def vpc_range(raw: str) -> IPv4Network:
     # docs.digitalocean.com/products/networking/vpc: a VPC holds from /16 to /28.
     if not 16 <= network.prefixlen <= 28:
         raise Refused("must be from /16 to /28 in size, as DigitalOcean's VPCs are")
-    for taken, whose in [(r, "DigitalOcean") for r in DIGITALOCEAN_RANGES] + [(r, "K3s") for r in K3S_RANGES]:
+    for taken in DIGITALOCEAN_RANGES:
         if network.overlaps(IPv4Network(taken)):
-            raise Refused(f"must not overlap {taken}, which {whose} uses itself")
+            raise Refused(f"must not overlap {taken}, which DigitalOcean uses itself")
     return network
 
 
@@ -214,8 +233,9 @@ def component(raw: str) -> str:
 def load_balancer_nodes(raw: str) -> int:
     if raw in LOAD_BALANCER_NODES:
         return LOAD_BALANCER_NODES[raw]
-    if raw.isdigit() and 1 <= int(raw) <= LOAD_BALANCER_NODES_MOST:
-        return int(raw)
+    number = whole(raw)
+    if number is not None and 1 <= number <= LOAD_BALANCER_NODES_MOST:
+        return number
     raise Refused(f"must be {either(tuple(LOAD_BALANCER_NODES))}, or a number from 1 to {LOAD_BALANCER_NODES_MOST}")
 
 
@@ -226,10 +246,9 @@ def _is_key_file(entry: str) -> bool:
 def _public_key(entry: str) -> str:
     """The one key in a public key file."""
     try:
-        text = Path(entry).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise Refused(f"names a key file that cannot be read: `{entry}` ({reason}); give a public key file") from None
+        text = _text_of(entry).strip()
+    except Unreadable as error:
+        raise Refused(f"names a key file that cannot be read: `{entry}` ({error}); give a public key file") from None
     if not re.fullmatch(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\n]*)?", text):
         raise Refused(f"names `{entry}`, which holds no public key; give the file that ends in .pub")
     kind, encoded = text.split()[:2]
@@ -264,11 +283,10 @@ def audit_log(raw: str) -> str:
     if raw in ("auto", "off", "metadata"):
         return raw
     try:
-        policy = Path(raw).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
+        policy = _text_of(raw)
+    except Unreadable as error:
         raise Refused(
-            f"must be `auto`, `off`, `metadata`, or a policy file that can be read, and this one cannot ({reason})"
+            f"must be `auto`, `off`, `metadata`, or a policy file that can be read, and this one cannot ({error})"
         ) from None
     try:
         found = yaml.safe_load(policy)
@@ -284,21 +302,60 @@ def audit_log(raw: str) -> str:
     return policy
 
 
-def datastore_endpoint(raw: str) -> str:
-    """An endpoint as K3s reads it, or nothing (docs.k3s.io/datastore, "Datastore Endpoint Format")."""
+#: RFC 3986, 2.2, 2.3 and 3.2.1, without `#`, behind which nothing is part of the address (pkg.go.dev/net/url, Parse).
+_URL = r"([A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
+#: dev.mysql.com/doc/refman/8.0/en/connection-options.html ("--ssl-mode"): the others go without, if they must.
+_WITH_TLS = ("REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A datastore endpoint as K3s reads it, a secret; `needs_ca` is true where it asks for TLS with a CA of its own."""
+
+    text: str = field(repr=False)
+    needs_ca: bool = False
+
+
+def datastore_endpoint(raw: str) -> Endpoint | None:
+    """An endpoint as K3s reads it (docs.k3s.io/datastore, "Datastore Endpoint Format"), or nothing.
+
+    A MySQL's may be written as DigitalOcean's control panel and `doctl databases connection` show it.
+    """
+    if not raw:
+        return None
+    if re.search(r"[\x00-\x1f\x7f]", raw):
+        raise Refused("holds a line break; set it anew, without")
     scheme, separator, rest = raw.partition("://")
-    if raw and not (separator and rest and scheme in DATASTORE_SCHEMES):
+    if not (separator and rest and scheme in DATASTORE_SCHEMES):
         raise Refused(
             "must be a datastore endpoint of K3s: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, "
             "`mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`, or etcd's `https://HOST:PORT,...`"
         )
+    shown = re.fullmatch(r"([^:@/]+):([^/]*)@([^()@/]+)/([^/?]*)\?ssl-mode=(\w+)", rest) if scheme == "mysql" else None
+    if shown:
+        user, password, host, database, _ = shown.groups()
+        rest = f"{unquote(user)}:{unquote(password)}@tcp({host})/{database}"
     # github.com/go-sql-driver/mysql, "DSN (Data Source Name)": an address without its network is taken for a network.
     if scheme == "mysql" and not re.fullmatch(r"(.*@)?(tcp\([^()]+\)|unix\([^()]+\))/.*", rest):
-        raise Refused("must name a MySQL as its client does: `mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`")
+        raise Refused(
+            "must name a MySQL as its client does, `mysql://USER:PASSWORD@tcp(HOST:PORT)/DATABASE`, or as DigitalOcean "
+            "does, with `?ssl-mode=REQUIRED` at the end"
+        )
+    if scheme != "mysql" and not re.fullmatch(_URL, rest):
+        raise Refused(
+            "holds a character that a URL cannot have as it is; in a user or password write it percent-encoded, such "
+            "as `%23` for `#`, and `%25` for `%`"
+        )
     for port in _ports(scheme, rest):
-        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-            raise Refused("has an invalid port; use a number from 1 to 65535")
-    return raw
+        if not _is_port(port):
+            encoded = "In a password, `/`, `?`, `#`, `@` and `%` are written percent-encoded"
+            hint = "" if scheme == "mysql" else f". {encoded}"
+            raise Refused(f"has an invalid port; use a number from 1 to 65535{hint}")
+    return Endpoint(f"{scheme}://{rest}", needs_ca=shown is not None and shown[5] in _WITH_TLS)
+
+
+def _is_port(text: str) -> bool:
+    return 1 <= (whole(text) or 0) <= 65535
 
 
 def _ports(scheme: str, rest: str) -> list[str]:
@@ -321,7 +378,7 @@ def cron_schedule(raw: str) -> str:
 
 
 #: Hosts before which a bucket's name makes the bucket's own host: docs.digitalocean.com/products/spaces, and Amazon's.
-_REGIONS_OF_STORES = r"[a-z]{3}\d\.digitaloceanspaces\.com|s3[.-](.+\.)?amazonaws\.com"
+_REGIONS_OF_STORES = r"[a-z]{3}[0-9]\.digitaloceanspaces\.com|s3[.-](.+\.)?amazonaws\.com"
 
 
 def etcd_s3(raw: str) -> EtcdS3Settings | None:
@@ -339,15 +396,18 @@ def etcd_s3(raw: str) -> EtcdS3Settings | None:
         value = given.get(name)
         if not isinstance(value, str) or (name in needed and not value):
             raise Refused(f"needs a text for {name}; set it with `pulumi config set --path --secret etcdS3.{name}`")
-    if not re.fullmatch(r"[a-z0-9.-]+(:\d+)?", str(given["endpoint"])):
+    if not re.fullmatch(r"[a-z0-9.-]+(:[0-9]+)?", str(given["endpoint"])):
         raise Refused("needs for endpoint a host, such as `fra1.digitaloceanspaces.com`, without `https://`")
+    _, _, port = str(given["endpoint"]).partition(":")
+    if port and not _is_port(port):
+        raise Refused("has an invalid port in endpoint; use a number from 1 to 65535, or leave it out for 443")
     if re.fullmatch(rf"{re.escape(str(given['bucket']))}\.({_REGIONS_OF_STORES})", str(given["endpoint"])):
         raise Refused(
             "needs for endpoint the region's host alone, such as `fra1.digitaloceanspaces.com`: no bucket in it"
         )
     retention = given.get("retention")
     # Pulumi keeps a secret as text.
-    if retention is not None and not re.fullmatch(r"[1-9]\d{0,3}", str(retention)):
+    if retention is not None and not re.fullmatch(r"[1-9][0-9]{0,3}", str(retention)):
         raise Refused("needs for retention a number from 1 to 9999: the snapshots that are kept in the bucket")
     return EtcdS3Settings(
         endpoint=str(given["endpoint"]),
@@ -408,6 +468,15 @@ PROGRAM_FOLDERS = (
 )
 
 
+def _require_file_or_none(file: Path, path: str) -> None:
+    if not file.parent.is_dir():
+        raise Refused(f"must be in a folder that exists: `mkdir -p {Path(path).parent}`, or choose another path")
+    if file.is_dir():
+        raise Refused("must be a file, and is a folder: add a file name")
+    if file.exists() and not file.is_file():
+        raise Refused("must be a file, and is something else: choose another path")
+
+
 def kubeconfig_path(stack: str, folder: Path) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         path = raw.replace("{stack}", stack)
@@ -417,12 +486,10 @@ def kubeconfig_path(stack: str, folder: Path) -> Callable[[str], str]:
             file = folder / Path(path).expanduser()
         except RuntimeError as error:
             raise Refused(f"must begin with `~/` for your home folder ({str(error).rstrip('.')})") from None
-        if not file.parent.is_dir():
-            raise Refused(f"must be in a folder that exists: `mkdir -p {Path(path).parent}`, or choose another path")
-        if file.is_dir():
-            raise Refused("must be a file, and is a folder: add a file name")
-        if file.exists() and not file.is_file():
-            raise Refused("must be a file, and is something else: choose another path")
+        try:
+            _require_file_or_none(file, path)
+        except OSError as error:
+            raise Refused(f"must be a path that you may use ({error.strerror}): choose another path") from None
         inside = file.parent.resolve() / file.name
         if inside.is_relative_to(top := folder.resolve()):
             parts = inside.relative_to(top).parts

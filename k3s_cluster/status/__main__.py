@@ -7,6 +7,8 @@ import json
 import os
 import sys
 
+from pulumi import RunError
+
 from k3s_cluster.status import collect
 from k3s_cluster.status.render import screen
 
@@ -21,9 +23,9 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         report = collect.report(chosen.stack, drift=chosen.drift)
-    except collect.NoCluster as error:
+    except (collect.NoCluster, RunError) as error:
         print(json.dumps({"healthy": False, "problems": [str(error)]}) if chosen.json else f"bin/status: {error}")
-        return NO_CLUSTER
+        return NO_CLUSTER if isinstance(error, collect.NoCluster) else UNWELL
     # no-color.org: any value but an empty one.
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print(json.dumps(report.as_json(), indent=2) if chosen.json else screen(report, colour=colour))

@@ -15,6 +15,8 @@ class Durations:
     load_balancer: float = 0.0
     #: From the answer to a move into another project until the former one counts as empty.
     project_move: float = 0.0
+    #: From the end of a droplet, database or load balancer until its VPC counts it as a member no more.
+    vpc_departure: float = 0.0
 
     @classmethod
     def fast(cls) -> Durations:
@@ -24,7 +26,9 @@ class Durations:
     @classmethod
     def realistic(cls) -> Durations:
         """Roughly what users of DigitalOcean wait: our own measure of the usual, not a promise of theirs."""
-        return cls(droplet=30.0, droplet_action=10.0, database=240.0, load_balancer=60.0, project_move=15.0)
+        return cls(
+            droplet=30.0, droplet_action=10.0, database=240.0, load_balancer=60.0, project_move=15.0, vpc_departure=20.0
+        )
 
     @classmethod
     def named(cls, profile: str) -> Durations:

@@ -28,13 +28,13 @@ class DatabaseSize:
 
 
 #: End of life is the engine's own (https://www.postgresql.org/support/versioning/); DigitalOcean stops offering a
-#: version some months before.
+#: version some months before. 18 is offered as `advanced_pg` alone (DigitalOcean's API description, GET
+#: /v2/databases/options), an engine that this cloud does not have.
 ENGINES: dict[str, tuple[DatabaseVersion, ...]] = {
     "pg": (
         DatabaseVersion("15", "2027-11-11T00:00:00Z", "2027-05-12T00:00:00Z"),
         DatabaseVersion("16", "2028-11-09T00:00:00Z", "2028-05-09T00:00:00Z"),
         DatabaseVersion("17", "2029-11-08T00:00:00Z", "2029-05-08T00:00:00Z"),
-        DatabaseVersion("18", "2030-11-14T00:00:00Z", "2030-05-14T00:00:00Z"),
     ),
     "mysql": (DatabaseVersion("8", None, None),),
 }

@@ -26,6 +26,7 @@ IMAGES = {
         Image(195932981, "ubuntu-24-10-x64", "24.10 x64", "Ubuntu", "2024-10-22T17:58:12Z", status="retired"),
         Image(195932982, "ubuntu-25-04-x64", "25.04 x64", "Ubuntu", "2025-04-28T15:42:48Z", status="retired"),
         Image(195932983, "ubuntu-25-10-x64", "25.10 x64", "Ubuntu", "2025-10-20T15:42:48Z", status="retired"),
+        Image(195932988, "ubuntu-26-04-x64", "26.04 (LTS) x64", "Ubuntu", "2026-04-28T15:42:48Z"),
         Image(195932984, "ubuntu-24-04-x64", "24.04 (LTS) x64", "Ubuntu", "2025-09-16T17:43:22Z"),
         Image(195932985, "ubuntu-22-04-x64", "22.04 (LTS) x64", "Ubuntu", "2025-09-16T17:43:22Z"),
         Image(195932986, "debian-12-x64", "12 x64", "Debian", "2025-06-24T18:01:57Z"),

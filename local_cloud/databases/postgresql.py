@@ -64,7 +64,8 @@ class PostgresqlCluster(Cluster):
         for name in sorted(set(spec.databases) - have):
             self.sql("", f"CREATE DATABASE {identifier(name)} OWNER {identifier(administrator)};")
         for name in sorted(have - set(spec.databases)):
-            self.sql("", f"DROP DATABASE {identifier(name)} WITH (FORCE);")
+            # Not by force: PostgreSQL keeps what has sessions, and no page says that DigitalOcean ends them.
+            self.sql("", f"DROP DATABASE {identifier(name)};")
         # Only now: a role that owned something in a dropped database can go.
         wanted = {user.name for user in spec.users}
         for name in sorted(self._marked_roles() - wanted):

@@ -17,9 +17,9 @@ HERE = Path(__file__).resolve().parent
 
 #: The default is what `stable` means. Every release is the same Kubernetes (program/go.mod) under another version
 #: number: enough to rehearse an upgrade, and said so in README.
-VERSIONS = ("v1.34.2+k3s1",)
+VERSIONS = ("v1.36.4+k3s1",)
 #: Versions that can be published too, for upgrades from and to the default.
-OTHER_VERSIONS = ("v1.33.6+k3s1", "v1.34.1+k3s1", "v1.34.3+k3s1")
+OTHER_VERSIONS = ("v1.35.6+k3s1", "v1.36.3+k3s1", "v1.36.5+k3s1")
 
 #: Names of what uname calls the machine, as in K3s's release files: (file suffix, name of the checksum file).
 ARCHITECTURES: Mapping[str, tuple[str, str]] = {"x86_64": ("", "amd64"), "aarch64": ("-arm64", "arm64")}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local_cloud import paths, processes
 from local_cloud.commands import run
-from local_cloud.load_balancers.configuration import configuration
+from local_cloud.load_balancers.configuration import configuration, initial_state
 from local_cloud.machine_room import LoadBalancerSpec, MachineRoomError
 from local_cloud.network import namespaces
 
@@ -43,8 +43,9 @@ def ensure(spec: LoadBalancerSpec) -> None:
     candidate.write_text(wanted)
     run(["haproxy", "-c", "-q", "-f", candidate])
     before = _worker(runtime)
-    # What is known of the servers' health goes on to the next worker; its format's version is the first line.
-    (runtime / "server-state").write_text((_ask(runtime, "show servers state") if running else "") or "1\n")
+    # What is known of the servers' health goes on to the next worker.
+    known = _ask(runtime, "show servers state") if running else ""
+    (runtime / "server-state").write_text(initial_state(spec, known))
     os.replace(candidate, config)
     if running:
         # The master starts new workers, which take over the listening sockets; old ones end with their connections.

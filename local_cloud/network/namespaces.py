@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from local_cloud import addresses, paths
 from local_cloud.commands import run
 from local_cloud.machine_room import MachineRoomError
 
 NAMESPACES = Path("/run/netns")
+#: linux/sched.h; Python has it from 3.12 on.
+CLONE_NEWNET: Final = 0x40000000
 BACKBONE = paths.namespace("net")
 OPERATOR = paths.namespace("operator")
 OUTSIDER = paths.namespace("outsider")
@@ -23,6 +29,9 @@ PERSON_PREFIX: Final = "h"
 
 #: RFC 1918: what a VPC may use; such an address is reached from its own VPC and from nowhere else.
 PRIVATE_RANGES = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,20 @@ def ours() -> list[str]:
 def inside(namespace: str) -> list[str]:
     """The words before a command that make it run in the namespace."""
     return ["nsenter", f"--net={NAMESPACES / namespace}", "--"]
+
+
+def call_inside(namespace: str, do: Callable[[], Answer]) -> Answer:
+    """What `do` returns in a thread of its own, whose network is the namespace's. OSError if it cannot be entered."""
+
+    def enter_and_do() -> Answer:
+        with (NAMESPACES / namespace).open() as there:
+            # setns(2) moves this thread alone.
+            if ctypes.CDLL(None, use_errno=True).setns(there.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), namespace)
+        return do()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(enter_and_do).result()
 
 
 def ensure_backbone() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from local_cloud import paths
-from local_cloud.previews.markdown import Preview, comment
+from local_cloud.previews.markdown import Preview, comment, is_comment, left_out
 from local_cloud.toolchain.go import ToolchainError
 from local_cloud.toolchain.plugins import ensure_plugins
 from local_cloud.toolchain.pulumi_releases import releases_allowed
@@ -31,6 +31,9 @@ AGAINST = "the local cloud's API, where no stack is up: everything is to be crea
 
 def main(arguments: list[str]) -> int:
     """Preview each stack that has a Pulumi.STACK.yaml. The exit status is 0 if every preview succeeded."""
+    if arguments and (reason := unwritable(Path(arguments[0]))):
+        print(f"bin/preview-all: {arguments[0]} {reason}", file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         with api(folder) as (url, token):
@@ -44,6 +47,22 @@ def main(arguments: list[str]) -> int:
     for failed in (each for each in previews if each.status):
         print(f"preview of {failed.stack} failed:\n{failed.output}", file=sys.stderr)
     return 1 if not previews or any(each.status for each in previews) else 0
+
+
+def unwritable(file: Path) -> str | None:
+    """Why no comment can be written to `file`; None where one can. Only an earlier one is replaced."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        # A pipe, or a terminal.
+        return None
+    try:
+        before = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None if file.parent.is_dir() else "cannot be written: choose a folder that is there"
+    except (OSError, UnicodeDecodeError):
+        before = "of another kind"
+    if before and not is_comment(before):
+        return "is there, and is no earlier comment of this command: choose another name, or move it away"
+    return None
 
 
 def stack_files() -> list[Path]:
@@ -105,9 +124,9 @@ def preview(project: Path, file: Path, environment: Mapping[str, str]) -> Previe
     settings: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     config = settings.get("config") or {}
     if hidden := [key for key, value in config.items() if isinstance(value, dict) and "secure" in value]:
-        return Preview(stack, f"left out: {', '.join(hidden)} is encrypted, and only the stack's owner can read it", 0)
+        return left_out(stack, f"{', '.join(hidden)} is encrypted, and only the stack's owner can read it")
     if config.get(RESTORE):
-        return Preview(stack, "left out: restoreFile names a backup, and only who has its passphrase can open it", 0)
+        return left_out(stack, "restoreFile names a backup, and only who has its passphrase can open it")
     # Without the keys of another backend: nothing is left that they encrypt.
     (project / file.name).write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
     made = run(["stack", "init", stack], project, environment)

@@ -12,16 +12,25 @@ MOST_CHARACTERS = 50_000
 
 @dataclass(frozen=True)
 class Preview:
-    """One stack's preview: what `pulumi preview` printed, and its exit status."""
+    """One stack's preview: what `pulumi preview` printed, and its exit status; or why there was none."""
 
     stack: str
     output: str
     status: int
+    left_out: bool = False
+
+
+def left_out(stack: str, reason: str) -> Preview:
+    """A stack of which there was no preview."""
+    return Preview(stack, f"left out: {reason}", 0, left_out=True)
+
+
+_MARK = "<!-- pulumi preview: "
 
 
 def marker(subject: str) -> str:
     """The first line of a comment about `subject`, by which it is found again."""
-    return f"<!-- pulumi preview: {subject} -->"
+    return f"{_MARK}{subject} -->"
 
 
 def comment(subject: str, previews: list[Preview], against: str) -> str:
@@ -31,6 +40,11 @@ def comment(subject: str, previews: list[Preview], against: str) -> str:
     return "\n\n".join([marker(subject), f"### `pulumi preview` against {against}", *parts]) + "\n"
 
 
+def is_comment(text: str) -> bool:
+    """Whether `text` is what `comment` wrote."""
+    return text.startswith(_MARK)
+
+
 def _one(preview: Preview, room: int) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", preview.output).strip()
     if len(text) > room:
@@ -38,12 +52,14 @@ def _one(preview: Preview, room: int) -> str:
     # A fence longer than any in the text cannot be ended by it (CommonMark, 4.5).
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     title = f"<b>{preview.stack}</b>: {summary(preview)}"
-    opened = "" if preview.status == 0 else " open"
+    opened = " open" if preview.status or preview.left_out else ""
     return f"<details{opened}><summary>{title}</summary>\n\n{fence}\n{text}\n{fence}\n\n</details>"
 
 
 def summary(preview: Preview) -> str:
-    """What the preview came to, in some words: `16 to create`, `no changes`, `failed`."""
+    """What the preview came to, in some words: `16 to create`, `no changes`, `left out`, `failed`."""
+    if preview.left_out:
+        return "left out"
     if preview.status != 0:
         return "failed"
     counted = re.findall(r"^\s+\S+ ?(\d+) to (create|update|delete|replace)\b", preview.output, re.MULTILINE)

@@ -26,7 +26,7 @@ def test_every_documented_call_is_answered(api: Api, conformance: Conformance) -
     api.tag("k3s_server")
     droplet = api.droplet(vpc_uuid=vpc["id"], tags=["k3s_server"], ssh_keys=[key["id"]])
     number = droplet["id"]
-    database = api.database(private_network_uuid=vpc["id"], tags=["k3s_server"])
+    database = api.database(version="16", private_network_uuid=vpc["id"], tags=["k3s_server"])
     balancer = api.load_balancer(vpc_uuid=vpc["id"], tag="k3s_server")
     named = api.load_balancer(name="by-id", vpc_uuid=vpc["id"], droplet_ids=[number])
     firewall = api.ok("POST", "/v2/firewalls", {"name": "fw", "tags": ["k3s_server"], **RULES})["firewall"]
@@ -80,9 +80,9 @@ def test_every_documented_call_is_answered(api: Api, conformance: Conformance) -
     api.ok("DELETE", f"{db}/dbs/k3s")
     api.ok("PUT", f"{db}/resize", {"size": "db-s-1vcpu-2gb", "num_nodes": 1})
     api.settle()
-    api.ok("PUT", f"{db}/upgrade", {"version": "18"})
+    api.ok("PUT", f"{db}/upgrade", {"version": "17"})
     api.settle()
-    assert api.ok("GET", db)["database"]["version"] == "18"
+    assert api.ok("GET", db)["database"]["version"] == "17"
     api.refused(422, "PATCH", f"{db}/config", {"config": {"jit": True}})
     pool = {"name": "pool", "mode": "transaction", "size": 10, "db": "defaultdb"}
     api.refused(422, "POST", f"{db}/pools", pool)

@@ -123,6 +123,7 @@ def test_what_was_asked_for_is_what_is_shown(api: Api) -> None:
         ({"inbound_rules": [{**SSH, "protocol": "sctp"}]}, 422, "protocol must be one of"),
         ({"inbound_rules": [{**SSH, "sources": {"addresses": ["nowhere"]}}]}, 422, "neither an IP address"),
         ({"inbound_rules": [{**SSH, "sources": {}}]}, 422, "must have sources"),
+        ({"inbound_rules": [{**SSH, "sources": {"addresses": ["10.0.0.1"] * 1001}}]}, 422, "at most 1000 sources"),
         ({"inbound_rules": [{**SSH, "sources": {"tags": ["none"]}}]}, 422, "could not find tag"),
         ({"tags": ["none"]}, 422, "could not find tag"),
         ({"droplet_ids": [1]}, 422, "could not find droplet 1"),

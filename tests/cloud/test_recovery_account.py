@@ -57,11 +57,30 @@ def test_without_a_token_and_with_one_that_is_not_known_it_says_so(cloud: CloudS
     assert stranger not in str(no.value)
 
 
+def test_a_vpc_that_has_become_the_default_one_stays_and_is_named(cloud: CloudServer) -> None:
+    made = cloud.call("POST", "/v2/vpcs", {"name": "k3s-vpc-01", "region": "tor1"})["vpc"]
+    kind = next(kind for kind in KINDS if kind.path == "/v2/vpcs")
+    planned = Wanted({}, kind, kind.path, {"name": "k3s-vpc-01"}, datetime.now(UTC), is_new=True)
+    staying = account(cloud).remove(Leftover(planned, made["id"], ""))
+    assert staying is not None
+    assert f"`pulumi config set vpcId {made['id']}`" in staying
+
+
+def test_a_removal_that_is_not_allowed_is_an_error(cloud: CloudServer) -> None:
+    cloud.call("POST", "/v2/vpcs", {"name": "first", "region": "tor1"})
+    made = cloud.call("POST", "/v2/vpcs", {"name": "k3s-vpc-01", "region": "tor1"})["vpc"]
+    kind = next(kind for kind in KINDS if kind.path == "/v2/vpcs")
+    planned = Wanted({}, kind, kind.path, {"name": "k3s-vpc-01"}, datetime.now(UTC), is_new=True)
+    cloud.fault(method="DELETE", path="/v2/vpcs/.*", status=403, times=1)
+    with pytest.raises(AccountError, match="403"):
+        account(cloud).remove(Leftover(planned, made["id"], ""))
+
+
 def test_what_is_in_use_is_removed_when_it_is_free(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recovery.account.RETRY_SECONDS", 0.05)
     made = cloud.call("POST", "/v2/projects", {"name": "k3s-cluster", "purpose": "Service or API"})["project"]
     kind = next(kind for kind in KINDS if kind.path == "/v2/projects")
-    planned = Wanted(kind, kind.path, {"name": "k3s-cluster"}, datetime.now(UTC), is_new=True)
+    planned = Wanted({}, kind, kind.path, {"name": "k3s-cluster"}, datetime.now(UTC), is_new=True)
     cloud.fault(method="DELETE", path="/v2/projects/.*", status=412, times=2)
     account(cloud).remove(Leftover(planned, made["id"], ""))
     assert [each for each in cloud.writes() if each.startswith("DELETE")] == [f"DELETE /v2/projects/{made['id']}"] * 3

@@ -37,9 +37,14 @@ def kill(pulumi: subprocess.Popen[str], what: str, has_come: Callable[[], bool])
         # bin/local has become pulumi itself; its plugins are left to notice.
         pulumi.kill()
     ran = time.monotonic() - began
+    wait_until_gone(pulumi)
+    control.call("DELETE", "faults")
+    return ran
+
+
+def wait_until_gone(pulumi: subprocess.Popen[str]) -> None:
+    """Return when a `pulumi` that was killed has ended, and its plugins with it."""
     pulumi.wait(timeout=60)
     assert pulumi.stdout is not None
     pulumi.stdout.close()
     time.sleep(ORPHANS_SECONDS)
-    control.call("DELETE", "faults")
-    return ran

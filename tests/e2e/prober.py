@@ -24,7 +24,8 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.stack import CHECKOUT, LOCAL
+from local_cloud import paths
+from tests.e2e.stack import CHECKOUT, LOCAL, LOCAL_CLOUD, rented, run
 
 INTERVAL_SECONDS = 0.1
 #: A person's kubectl waits longer; what takes this long would be noticed.
@@ -57,6 +58,17 @@ def probing(kubeconfig: Path) -> Iterator[Probes]:
         output, _ = prober.communicate(timeout=60)
     seen = json.loads(output)
     probes.asked, probes.failed, probes.slowest = seen["asked"], seen["failed"], seen["slowest"]
+    if probes.failed:
+        print("\n".join(seen_elsewhere()))
+
+
+def seen_elsewhere() -> Iterator[str]:
+    """What the load balancers and the servers noted meanwhile: pytest shows it beside the failure."""
+    for log in paths.CLOUD.glob("load-balancers/*/haproxy.log"):
+        yield f"{log.parent.name}:\n{log.read_text(errors='replace')[-6000:]}"
+    for name in rented().get("droplets", []):
+        journal = ("journalctl", "--unit=k3s*", "--output=short-iso", "--lines=80", "--no-pager")
+        yield f"{name}:\n{run(LOCAL_CLOUD, 'shell', name, *journal, check=False).stdout[-8000:]}"
 
 
 def main(kubeconfig: Path) -> None:

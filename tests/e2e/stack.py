@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from local_cloud import control
+from local_cloud import control, paths
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LOCAL = str(CHECKOUT / "bin/local")
@@ -27,6 +27,10 @@ COMMAND_SECONDS = 600
 
 #: Longer than plugins need to notice that the engine that ran them was killed.
 ORPHANS_SECONDS = 4
+
+
+#: What commands said of a stack's state, and which state that was.
+_said: dict[tuple[str, tuple[str, ...]], tuple[tuple[int, int], str]] = {}
 
 
 class CommandFailed(AssertionError):
@@ -119,8 +123,29 @@ class Stack:
         self.pulumi("destroy", "--yes", "--skip-preview", *arguments)
 
     def outputs(self) -> dict[str, Any]:
-        outputs: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets").stdout)
+        outputs: dict[str, Any] = json.loads(self._of_state("stack", "output", "--json", "--show-secrets"))
         return outputs
+
+    def exported(self) -> dict[str, Any]:
+        """The stack's state."""
+        exported: dict[str, Any] = json.loads(self._of_state("stack", "export"))
+        return exported
+
+    def state_files(self) -> list[Path]:
+        """Where the operator's Pulumi keeps the state: one file for each project that has a stack of that name."""
+        return list(paths.OPERATOR.glob(f"state/.pulumi/stacks/*/{self.name}.json"))
+
+    def _of_state(self, *arguments: str) -> str:
+        """What a command says of the state, asked once for each state: polls ask time and again."""
+        files = self.state_files()
+        if len(files) != 1:
+            return self.pulumi(*arguments).stdout
+        found = files[0].stat()  # Pulumi replaces it
+        state = (found.st_ino, found.st_mtime_ns)
+        known = _said.get((self.name, arguments))
+        if known is None or known[0] != state:
+            known = _said[self.name, arguments] = (state, self.pulumi(*arguments).stdout)
+        return known[1]
 
     def kubectl(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """kubectl as a person runs it: through the load balancer or the droplet's address, with the kubeconfig."""
@@ -151,10 +176,9 @@ def api(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
 
 def database_id(stack: Stack) -> str:
     """The id of the stack's only managed database."""
-    exported = json.loads(stack.pulumi("stack", "export").stdout)
     (cluster,) = (
         resource
-        for resource in exported["deployment"]["resources"]
+        for resource in stack.exported()["deployment"]["resources"]
         if resource["type"] == "digitalocean:index/databaseCluster:DatabaseCluster"
     )
     return str(cluster["id"])

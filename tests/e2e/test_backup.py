@@ -142,10 +142,10 @@ def test_a_wrong_passphrase_is_refused_before_anything_is_made(folder: Path) -> 
 
 
 def test_a_cluster_of_a_later_k3s_is_refused_in_the_plan(folder: Path) -> None:
-    SECOND.configure(k3sVersion="v1.33.6+k3s1")
+    SECOND.configure(k3sVersion="v1.35.6+k3s1")
     before = rented()
     said = restore(SECOND, folder / "e2e-bk-first.backup", folder, check=False)
-    assert "restoreFile: the backup is of a cluster with K3s v1.34.2+k3s1, and k3sVersion" in said
+    assert "restoreFile: the backup is of a cluster with K3s v1.36.4+k3s1, and k3sVersion" in said
     assert "Traceback" not in said
     assert rented() == before
     SECOND.configure()

@@ -112,10 +112,10 @@ REFUSED_BY_THE_ACCOUNT: dict[str, tuple[dict[str, object], list[str]]] = {
         },
         [
             "image: `ubuntu-20-04-x64` is retired: no droplet can be made of it; the nearest are "
-            "`ubuntu-24-04-x64`, `ubuntu-22-04-x64` and ",
+            "`ubuntu-26-04-x64`, `ubuntu-24-04-x64` and ",
             "serverSize: `s-2vcpu-5gb` is no droplet size of DigitalOcean; the nearest are `s-2vcpu-4gb`, ",
             "agentSize: `4gb` is no longer offered; the nearest are ",
-            "datastoreVersion: `11` of engine `pg` is not offered; choose `18`, `17` or `16`.",
+            "datastoreVersion: `11` of engine `pg` is not offered; choose `17`, `16` or `15`.",
             "datastoreSize: `db-s-1vcpu-3gb` is no database size for engine `pg`; the nearest are ",
             "projectName: `nobody-s-project` is no project of this account; ",
             "agentCount: this stack needs 26 more droplets, and the account, which has ",
@@ -128,7 +128,7 @@ REFUSED_BY_THE_ACCOUNT: dict[str, tuple[dict[str, object], list[str]]] = {
         ["region: `fra9` is no region of DigitalOcean; the nearest are `fra1`, "],
     ),
     "standbys of the smallest database": (
-        {"datastoreNodes": 3},
+        {"datastoreSize": "db-s-1vcpu-1gb", "datastoreNodes": 3},
         ["datastoreNodes: `3` is not offered with the size `db-s-1vcpu-1gb`, which takes `1`; the nearest size"],
     ),
     "a single node past its limit": (
@@ -195,8 +195,8 @@ def test_a_plan_goes_on_where_the_api_is_out_of_order_and_tells_its_cost_where_i
         control.call("DELETE", "faults")
     assert "Preflight: skipped, because http://192.0.2.1 does not answer" in lines(preview.stdout)
     said = lines(stack.preview().stdout)
-    assert "Cost: $87.15 a month (2 servers s-2vcpu-4gb $48.00, 1 agent s-1vcpu-2gb $12.00, load balancer of " in said
-    assert "Deployed now: $0.00; difference: +$87.15." in said
+    assert "Cost: $102.45 a month (2 servers s-2vcpu-4gb $48.00, 1 agent s-1vcpu-2gb $12.00, load balancer of " in said
+    assert "Deployed now: $0.00; difference: +$102.45." in said
     assert "adminCidrs: 0.0.0.0/0, ::/0 lets the whole internet reach SSH" in said
 
 
@@ -205,6 +205,6 @@ def test_preflight_adds_less_than_a_second_to_a_plan() -> None:
     for _ in range(3):
         done = run(LOCAL, "python", "-c", TIMED_CHECK)
         took.append(float(done.stdout.rpartition("seconds:")[2]))
-        assert "Cost: $87.15 a month" in done.stdout
+        assert "Cost: $102.45 a month" in done.stdout
     print(f"preflight: {', '.join(f'{seconds:.2f}' for seconds in took)} s")
     assert min(took) <= PREFLIGHT_SECONDS

@@ -32,6 +32,7 @@ from tests.e2e.backups import (
 )
 from tests.e2e.conftest import brought_up
 from tests.e2e.datastore_suite import INTERVAL, UNHEALTHY, End, Life, change, highly_available, serves
+from tests.e2e.kept_connections import kept_connections
 from tests.e2e.prober import probing
 from tests.e2e.stack import (
     LOCAL,
@@ -47,7 +48,7 @@ from tests.e2e.stack import (
 )
 
 NAME, RESTORED = "e2e-etcd", "e2e-etcd-new"
-BEFORE, AFTER = "v1.34.1+k3s1", "v1.34.2+k3s1"
+BEFORE, AFTER = "v1.36.3+k3s1", "v1.36.4+k3s1"
 SNAPSHOTS = "/var/lib/rancher/k3s/server/db/snapshots"
 SNAPSHOT_SECONDS, KEPT = 5, 2
 BUCKET_FOLDER, KEPT_IN_BUCKET = "clusters/e2e", 9
@@ -191,13 +192,13 @@ class TestLife(Life):
 
 
 def test_an_upgrade_is_not_noticed_and_goes_from_server_to_server(stack: Stack) -> None:
-    with probing(stack.kubeconfig) as probes:
+    with probing(stack.kubeconfig) as probes, kept_connections(stack.kubeconfig) as requests:
         began = time.monotonic()
         change(stack, k3sVersion=AFTER)
         took = time.monotonic() - began
     print(
         f"\nupgrade of 3 members of etcd and an agent: {took:.0f} s, {len(probes.failed)} of {probes.asked} requests "
-        f"failed, the slowest answer took {probes.slowest} s"
+        f"failed, the slowest answer took {probes.slowest} s; {requests}"
     )
     nodes = json.loads(stack.kubectl("get", "nodes", "-o", "json").stdout)["items"]
     assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {AFTER}
@@ -208,6 +209,8 @@ def test_an_upgrade_is_not_noticed_and_goes_from_server_to_server(stack: Stack) 
     assert started == sorted(started)
     assert probes.asked > 100
     assert probes.failed == []
+    assert requests.asked > 1000
+    assert (requests.failed, requests.errors, requests.missed) == (0, [], [])
 
 
 @pytest.mark.thorough
@@ -287,9 +290,33 @@ def test_a_lost_server_comes_back_as_a_new_member_and_two_more_join(stack: Stack
 
 
 @pytest.mark.thorough
-def test_members_leave_and_a_new_setting_goes_from_server_to_server_unnoticed(stack: Stack) -> None:
+def test_a_key_that_the_bucket_refuses_is_noticed_at_the_first_server(stack: Stack, bucket: Bucket) -> None:
+    first, *others = servers(stack)
+    set_bucket(stack, bucket, secret="wrong-secret")
+    refused = stack.up(check=False)
+    assert refused.returncode != 0
+    assert f"{first} runs, but cannot use the bucket in etcdS3" in refused.stdout
+    assert "failed to initialize S3 client" in refused.stdout
+    for secret in (bucket.key, "wrong-secret"):
+        assert secret not in refused.stdout
+    for other in others:
+        assert "etcd-s3" not in in_server(other, "cat", CONFIG_PATH)
+    assert all(stack.nodes().values())
+    # Pulumi sees no change in what is set back, so the message says how the server that has it is found.
+    assert "To take the change back instead, `pulumi up --refresh`" in refused.stdout
+    del stack.config["etcdS3"]
+    stack.configure()
+    stack.preview("--expect-no-changes")
+    stack.up("--refresh")
+    assert "etcd-s3" not in in_server(first, "cat", CONFIG_PATH)
+    assert all(stack.nodes().values())
+
+
+@pytest.mark.thorough
+def test_members_leave_and_new_settings_go_from_server_to_server_unnoticed(stack: Stack, bucket: Bucket) -> None:
     kept, gone = servers(stack)[:3], servers(stack)[3:]
     before = members(kept[0])
+    set_bucket(stack, bucket)
     with probing(stack.kubeconfig) as probes:
         said = change(stack, serverCount=3, k3sServerConfig={"kubelet-arg": ["max-pods=99"]})
     print(
@@ -308,42 +335,15 @@ def test_members_leave_and_a_new_setting_goes_from_server_to_server_unnoticed(st
 
 @pytest.mark.thorough
 class TestBucket:
-    """Snapshots go to Spaces as well, once `etcdS3` says so; how they come back is the last test's."""
-
-    def test_a_key_that_the_bucket_refuses_is_noticed_at_the_first_server(self, stack: Stack, bucket: Bucket) -> None:
-        first, *others = servers(stack)
-        set_bucket(stack, bucket, secret="wrong-secret")
-        refused = stack.up(check=False)
-        assert refused.returncode != 0
-        assert f"{first} runs, but cannot use the bucket in etcdS3" in refused.stdout
-        assert "failed to initialize S3 client" in refused.stdout
-        for secret in (bucket.key, "wrong-secret"):
-            assert secret not in refused.stdout
-        for other in others:
-            assert "etcd-s3" not in in_server(other, "cat", CONFIG_PATH)
-        assert all(stack.nodes().values())
-        # Pulumi sees no change in what is set back, so the message says how the server that has it is found.
-        assert "To take the change back instead, `pulumi up --refresh`" in refused.stdout
-        del stack.config["etcdS3"]
-        stack.configure()
-        stack.preview("--expect-no-changes")
-        stack.up("--refresh")
-        assert "etcd-s3" not in in_server(first, "cat", CONFIG_PATH)
-        assert all(stack.nodes().values())
+    """Snapshots go to Spaces as well, since `etcdS3` says so; how they come back is the last test's."""
 
     def test_with_a_good_one_every_server_s_snapshots_arrive(self, stack: Stack, bucket: Bucket) -> None:
-        set_bucket(stack, bucket)
-        before = members(servers(stack)[0])
-        stack.up()
-        assert members(servers(stack)[0]) == before
-
         def from_all() -> bool:
             names = {name.rpartition("-")[0] for name in bucket.objects()}
             return names == {f"etcd-snapshot-{server}" for server in servers(stack)}
 
         wait_for("snapshots of all servers in the bucket", from_all, 6 * SNAPSHOT_SECONDS)
         assert len(bucket.objects()) <= KEPT_IN_BUCKET + len(servers(stack))
-        stack.preview("--expect-no-changes")
 
     def test_the_key_is_in_files_for_root_alone(self, stack: Stack, bucket: Bucket) -> None:
         for secret in (bucket.key, bucket.secret):

@@ -37,7 +37,8 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Kept]:
-    body = {"name": KEPT, "engine": "pg", "region": "fra1", "size": "db-s-1vcpu-1gb", "num_nodes": 1}
+    # Two clusters keep their state in it, and each opens up to 35 connections.
+    body = {"name": KEPT, "engine": "pg", "region": "fra1", "size": "db-s-2vcpu-4gb", "num_nodes": 1}
     database = api("POST", "databases", body)["database"]
 
     def found() -> dict[str, Any]:

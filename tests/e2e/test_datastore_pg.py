@@ -190,10 +190,10 @@ class TestRestoreFromDigitalOceansBackup:
             "datastoreRestoreFrom": old["name"],
             "datastoreRestoreAt": at,
         }
-        with_token(copy, "not-the-token", datastoreVersion="18")
+        with_token(copy, "not-the-token", datastoreVersion="16")
         refused = copy.up(check=False)
         assert refused.returncode != 0
-        assert f"datastoreVersion: `18` is not the version of `{old['name']}`" in refused.stdout
+        assert f"datastoreVersion: `16` is not the version of `{old['name']}`" in refused.stdout
         assert rented_with_prefix(COPY) == []
         with_token(copy, "not-the-token")
         refused = copy.up(check=False)

@@ -70,6 +70,12 @@ def test_drift_is_shown_and_up_mends_it(stack: Stack, tmp_path: Path) -> None:
     assert "cost           $24.00 a month" in mended.stdout
 
 
+def test_the_user_data_is_what_cloud_init_takes(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+    said = run(LOCAL_CLOUD, "shell", server["name"], "cloud-init", "schema", "--system").stdout
+    assert "Valid cloud-config: system userdata" in said
+
+
 def test_the_cluster_survives_a_reboot(stack: Stack) -> None:
     (server,) = stack.outputs()["servers"]
     run(LOCAL_CLOUD, "fault", "kill", server["name"])

@@ -138,8 +138,7 @@ def test_the_address_survives_a_rebuild(pair: Pair, which: str) -> None:
     (lost,) = before["servers"]
     (droplet,) = (each for each in api("GET", "/v2/droplets?per_page=200")["droplets"] if each["name"] == lost["name"])
     api("DELETE", f"/v2/droplets/{droplet['id']}")
-    stack.pulumi("refresh", "--yes", "--skip-preview")
-    stack.up()
+    stack.up("--refresh")
     after = stack.outputs()
     assert (after["apiEndpoint"], after["apiAddress"]) == (before["apiEndpoint"], before["apiAddress"])
     (rebuilt,) = after["servers"]

@@ -101,6 +101,38 @@ def test_an_agent_joins_with_its_token_and_nobody_takes_its_name(machine: Make) 
     eventually(lambda: one.ready_nodes() == {"node-1", "node-2"})
 
 
+CLOSED_KUBELET = (
+    "add table inet test; add chain inet test input { type filter hook input priority 0; };"
+    "add rule inet test input iif != lo tcp dport 10250 drop"
+)
+
+
+def test_the_api_server_reaches_kubelets_through_their_nodes_tunnels_alone(machine: Make) -> None:
+    """As github.com/k3s-io/k3s, pkg/agent/tunnel/tunnel.go and pkg/daemons/control/tunnel.go (dialBackend)."""
+    one, two = machine(1), machine(2)
+
+    def asked(node: str) -> subprocess.CompletedProcess[str]:
+        command = one.inside(str(one.k3s), "kubectl", "get", "--raw", f"/api/v1/nodes/{node}/proxy/healthz")
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    server(one)
+    one.start("server")
+    two.configure(server=f"https://{one.address}:6443", token="agent-secret")
+    subprocess.run(two.inside("nft", CLOSED_KUBELET), check=True)
+    two.start("agent")
+    eventually(lambda: one.ready_nodes() == {"node-1", "node-2"})
+    assert [asked(node).stdout for node in ("node-1", "node-2")] == ["ok", "ok"]
+
+    through = ["--proxytunnel", "--proxy-insecure", "--proxy", f"https://{one.address}:6443", "http://node-2:10250/"]
+    shown = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_connect}", *through]
+    stranger = subprocess.run(two.inside(*shown), capture_output=True, text=True, check=False, timeout=60)
+    assert stranger.stdout == "403"
+
+    two.stop()
+    eventually(lambda: "failed to find Session for client node-2" in asked("node-2").stderr + one.log)
+    assert asked("node-2").returncode != 0
+
+
 def test_a_program_that_dies_takes_k3s_with_it(machine: Make) -> None:
     one = machine(1)
     server(one)

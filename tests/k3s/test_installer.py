@@ -13,7 +13,7 @@ import pytest
 
 from local_cloud.k3s.releases import HERE
 
-VERSION = "v1.34.2+k3s1"
+VERSION = "v1.36.4+k3s1"
 PROGRAM = b"#!/bin/sh\necho k3s\n"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the installer is for root")

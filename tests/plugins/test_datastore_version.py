@@ -23,7 +23,7 @@ def upgrades(cloud: CloudServer) -> int:
 def test_one_run_ends_when_the_database_is_online_at_the_new_version(tmp_path: Path, cloud: CloudServer) -> None:
     """The official plugin does not wait, notes the old version, and asks again: resource_database_cluster.go.
 
-    digitalocean/database/resource_database_cluster.go, resourceDigitalOceanDatabaseClusterUpdate.
+    terraform-provider-digitalocean v2.99.1, digitalocean/database/resource_database_cluster.go:537.
     """
     stack = Engine.of_the_product(tmp_path, "database", cloud)
     stack.ok("up", "--yes", "--skip-preview")

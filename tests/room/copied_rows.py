@@ -63,7 +63,7 @@ class CopiedRows:
     ) -> None:
         top, old = self.top, "old-server-1a2b"
         of_machines = [
-            Row(top - 4, f"/registry/minions/{old}", 1, 0, 0, 0, 0, b"x:\x0cv1.34.2+k3s1B", b""),
+            Row(top - 4, f"/registry/minions/{old}", 1, 0, 0, 0, 0, b"x:\x0cv1.36.4+k3s1B", b""),
             Row(top - 3, f"/registry/leases/kube-node-lease/{old}", 1, 0, 0, 0, 0, b"x", b""),
             Row(top - 2, f"/registry/secrets/kube-system/{old}.node-password.k3s", 1, 0, 0, 0, 0, b"x", b""),
             Row(top - 1, f"/registry/minions/{old}", 0, 0, top - 4, top - 4, 0, b"y", b"x"),

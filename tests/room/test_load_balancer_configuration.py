@@ -2,16 +2,19 @@
 
 import shutil
 import socket
+import socketserver
 import subprocess
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from local_cloud.load_balancers.configuration import configuration
+from local_cloud.load_balancers.configuration import configuration, initial_state
 from local_cloud.machine_room import ForwardingRule, HealthCheck, LoadBalancerSpec
 
 SPEC = LoadBalancerSpec(
@@ -59,65 +62,112 @@ def test_haproxy_accepts_it(tmp_path: Path, check: HealthCheck) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def answer_all(listener: socket.socket) -> None:
-    """Answer one byte with another, until the listener is closed."""
-    while True:
+@dataclass
+class Haproxy:
+    """One that runs: its own words, and its socket's folder."""
+
+    log: Path
+    port: int
+
+    def answers(self) -> bool:
+        """True if a client's byte is answered."""
         try:
-            connection, _ = listener.accept()
+            with socket.create_connection(("127.0.0.4", self.port), timeout=15) as connection:
+                connection.sendall(b"?")
+                return connection.recv(1) == b"!"
         except OSError:
-            return
-        with connection:
-            if connection.recv(1):
-                connection.sendall(b"!")
+            return False
+
+    def says(self, words: str) -> bool:
+        until = time.monotonic() + 10
+        while words not in self.log.read_text():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+@contextmanager
+def haproxy(folder: Path, port: int, check: HealthCheck) -> Iterator[Haproxy]:
+    """HAProxy with two targets, 127.0.0.6 and 127.0.0.7."""
+    spec = replace(
+        SPEC,
+        public_ip=IPv4Address("127.0.0.4"),
+        private_ip=IPv4Address("127.0.0.5"),
+        rules=(ForwardingRule(port, port),),
+        health_check=check,
+        targets=(IPv4Address("127.0.0.6"), IPv4Address("127.0.0.7")),
+    )
+    (folder / "haproxy.cfg").write_text(configuration(spec, folder))
+    (folder / "server-state").write_text(initial_state(spec, ""))
+    log = folder / "haproxy.log"
+    command = ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
+    with log.open("w") as said, subprocess.Popen(command, stderr=said, stdout=said) as process:
+        try:
+            yield Haproxy(log, port)
+        finally:
+            process.terminate()
+
+
+class Answering(socketserver.StreamRequestHandler):
+    """Answers one byte with another."""
+
+    def handle(self) -> None:
+        if self.rfile.read(1):
+            self.wfile.write(b"!")
+
+
+class Target(socketserver.ThreadingTCPServer):
+    """Says nothing of health checks, which end a connection as soon as it is there."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def answering(address: tuple[str, int]) -> Iterator[int]:
+    """The port of a target that answers."""
+    with Target(address, Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed")
-def test_whom_a_target_keeps_waiting_is_served_by_another_though_it_is_marked_down_meanwhile(tmp_path: Path) -> None:
+def test_a_new_target_gets_nobody_before_it_has_passed_its_checks(tmp_path: Path) -> None:
     with (
-        socket.create_server(("127.0.0.6", 0), backlog=0) as stuck,
-        socket.create_connection(stuck.getsockname()),  # it takes one connection, and answers no other
-        socket.create_server(("127.0.0.7", stuck.getsockname()[1])) as target,
+        answering(("127.0.0.6", 0)) as port,
+        answering(("127.0.0.7", port)),
+        haproxy(tmp_path, port, HealthCheck("tcp", port, None, 1, 1, 2, 2)) as balancer,
     ):
-        port = stuck.getsockname()[1]
-        threading.Thread(target=answer_all, args=(target,), daemon=True).start()
-        spec = replace(
-            SPEC,
-            public_ip=IPv4Address("127.0.0.4"),
-            private_ip=IPv4Address("127.0.0.5"),
-            rules=(ForwardingRule(port, port),),
-            health_check=HealthCheck("tcp", port, None, 1, 1, 2, 2),
-            targets=(IPv4Address("127.0.0.6"), IPv4Address("127.0.0.7")),
-        )
-        (tmp_path / "haproxy.cfg").write_text(configuration(spec, tmp_path))
-        (tmp_path / "server-state").write_text("1\n")
-        seconds: list[float] = []
+        assert balancer.says("127.0.0.7 is DOWN, changed from server-state")
+        assert not balancer.answers()
+        assert balancer.says("127.0.0.6 is UP")
+        assert balancer.answers()
 
-        def ask() -> None:
-            began = time.monotonic()
-            with socket.create_connection(("127.0.0.4", port), timeout=15) as connection:
-                connection.sendall(b"?")
-                if connection.recv(1) == b"!":
-                    seconds.append(time.monotonic() - began)
 
-        log = tmp_path / "haproxy.log"
-        command = ["haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")]
-        with log.open("w") as said, subprocess.Popen(command, stderr=said, stdout=said) as haproxy:
-            try:
-                until = time.monotonic() + 10
-                while not haproxy.poll() and time.monotonic() < until:
-                    with socket.socket() as probe:
-                        if probe.connect_ex(("127.0.0.4", port)) == 0:
-                            break
-                    time.sleep(0.05)
-                clients = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
-                for client in clients:
-                    client.start()
-                for client in clients:
-                    client.join(timeout=20)
-                down = "127.0.0.6 is DOWN" in log.read_text()
-            finally:
-                haproxy.terminate()
-    assert down
-    # Half of them were kept waiting first, for as long as HAProxy tries to connect.
-    assert len(seconds) == 8
-    assert max(seconds) > 2
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed")
+def test_a_connection_that_a_target_refuses_is_tried_on_no_other_until_the_checks_take_it_out(tmp_path: Path) -> None:
+    with (
+        answering(("127.0.0.6", 0)) as checked,
+        answering(("127.0.0.7", checked)),
+        answering(("127.0.0.6", 0)) as port,  # and nothing listens there on 127.0.0.7
+        haproxy(tmp_path, port, HealthCheck("tcp", checked, None, 1, 1, 2, 2)) as balancer,
+    ):
+        assert balancer.says("127.0.0.6 is UP")
+        assert balancer.says("127.0.0.7 is UP")
+        assert sorted(balancer.answers() for _ in range(4)) == [False, False, True, True]
+
+
+def test_what_haproxy_knows_of_a_target_is_kept_and_a_new_one_is_down() -> None:
+    first = initial_state(replace(SPEC, targets=SPEC.targets[:1]), "")
+    known = first.replace("10.10.10.2 10.10.10.2 0", "10.10.10.2 10.10.10.2 2")
+    after = [line.split()[:6] for line in initial_state(SPEC, known).splitlines()[2:]]
+    assert [(line[1], line[3], line[5]) for line in after] == [
+        ("targets-6443", "10.10.10.2", "2"),
+        ("targets-443", "10.10.10.2", "2"),
+        ("targets-6443", "10.10.10.3", "0"),
+        ("targets-443", "10.10.10.3", "0"),
+    ]

@@ -55,7 +55,7 @@ ACCOUNT = Account(
     load_balancers=(),
     databases=(),
     database_offers={
-        "pg": DatabaseOffer(HERE, ("15", "16", "17", "18"), LAYOUTS),
+        "pg": DatabaseOffer(HERE, ("15", "16", "17"), LAYOUTS),
         "redis": DatabaseOffer(HERE, ("7",), LAYOUTS),
     },
     ssh_keys=(SshKey("laptop", FINGERPRINT), SshKey("twice", "aa:bb"), SshKey("twice", "cc:dd")),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from k3s_cluster.settings import SECRET_KEYS, SettingsError, parse_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +29,15 @@ def config(**changes: Any) -> dict[str, str]:
     """Every key at its default, with `changes` over it."""
     defaults = {key: entry["default"] for key, entry in declared().items()}
     return {key: as_pulumi_holds(value) for key, value in {**defaults, **changes}.items()}
+
+
+def refusals(given: Mapping[str, str], secrets: Collection[str] = SECRET_KEYS) -> tuple[str, ...]:
+    """Why these settings cannot be used, a line each; none where they can."""
+    try:
+        parse_settings(given, stack="dev", folder=CHECKOUT, secrets=secrets)
+    except SettingsError as error:
+        return error.problems
+    return ()
 
 
 def stack_config(stack: str) -> dict[str, str]:

@@ -14,18 +14,19 @@ from typing import Any
 import pyrage
 import pytest
 
+from k3s_cluster import immutable_settings
 from k3s_cluster.backup import backup_file, mysql, passphrase, postgres, sqlite, stack_state
 from k3s_cluster.backup.backup_file import BackupError, BackupWriter, Origin, live_objects, open_backup
 from k3s_cluster.backup.datastore import engine_of
 from k3s_cluster.backup.kine_rows import Row, belongs_to_a_machine, bootstrap_key, from_line, to_line
 from k3s_cluster.datastore_endpoint import DatabaseAddress, datastore_endpoint
-from k3s_cluster.k3s_config import fixed_settings
 from k3s_cluster.over_ssh import restored_datastore
 from k3s_cluster.over_ssh.connection import NodeError, SshTarget
 from k3s_cluster.over_ssh.restored_datastore import RestoredDatastoreProvider, unfit
+from k3s_cluster.pulumi_cli import RECOVERING
 
 PASSPHRASE = "correct horse battery staple"
-ORIGIN = Origin("fra1", "pg", "v1.34.2+k3s1", "2026-11-24T21:00:00+00:00", "server", "agent", {"flannel-backend": "x"})
+ORIGIN = Origin("fra1", "pg", "v1.36.4+k3s1", "2026-11-24T21:00:00+00:00", "server", "agent", {"flannel-backend": "x"})
 BOOTSTRAP = Row(1, bootstrap_key("server"), 1, 0, 0, 0, 0, b"sealed", b"")
 WEIRD = Row(7, "/registry/configmaps/default/ä\t\\x\n", 1, 0, None, 6, 0, bytes(range(256)), None)
 ROWS = [BOOTSTRAP, Row(2, "/registry/pods/a/b", 1, 0, 0, 0, 0, b"1", b""), WEIRD]
@@ -316,18 +317,18 @@ def test_an_engine_whose_rows_are_not_copied_is_refused_with_what_to_do(
 
 def test_a_backup_fits_a_cluster_of_the_same_or_a_later_k3s_and_the_same_fixed_settings() -> None:
     fixed = dict(ORIGIN.fixed)
-    assert unfit(ORIGIN, "v1.34.2+k3s1", fixed) == []
-    assert unfit(ORIGIN, "v1.35.0+k3s1", fixed) == []
-    (older,) = unfit(ORIGIN, "v1.33.6+k3s1", fixed)
-    assert "of a cluster with K3s v1.34.2+k3s1, and k3sVersion `v1.33.6+k3s1` is older" in older
-    (other,) = unfit(ORIGIN, "v1.34.2+k3s1", {})
+    assert unfit(ORIGIN, "v1.36.4+k3s1", fixed) == []
+    assert unfit(ORIGIN, "v1.37.0+k3s1", fixed) == []
+    (older,) = unfit(ORIGIN, "v1.35.6+k3s1", fixed)
+    assert "of a cluster with K3s v1.36.4+k3s1, and k3sVersion `v1.35.6+k3s1` is older" in older
+    (other,) = unfit(ORIGIN, "v1.36.4+k3s1", {})
     assert "`x` for k3sServerConfig.flannel-backend, and it must stay so" in other
 
 
 def test_fixed_settings_are_those_of_config_yaml_that_rows_depend_on() -> None:
-    assert fixed_settings({"token": "t", "secrets-encryption": True, "cluster-cidr": "10.1.0.0/16"}) == {
+    assert immutable_settings.of({"token": "t", "secrets-encryption": True, "cluster-cidr": "10.1.0.0/16"}) == {
         "cluster-cidr": "10.1.0.0/16",
-        "secrets-encryption": "True",
+        "secrets-encryption": "true",
     }
 
 
@@ -337,12 +338,14 @@ def test_a_plan_refuses_a_backup_that_does_not_open(
     provider = RestoredDatastoreProvider()
     news: dict[str, Any] = {
         "file": str(sealed),
-        "k3s_version": "v1.34.2+k3s1",
+        "k3s_version": "v1.36.4+k3s1",
         "engine": "pg",
         "fixed": dict(ORIGIN.fixed),
     }
     monkeypatch.delenv(passphrase.FILE_VARIABLE, raising=False)
     typed = tmp_path / "passphrase"
+    (failure,) = provider.check({}, {**news, "file": str(tmp_path / "gone")}).failures
+    assert f"`{tmp_path / 'gone'}` is no file here" in failure.reason
     (failure,) = provider.check({}, news).failures
     assert "run `bin/restore`, which asks for it" in failure.reason
     assert "`pulumi config rm restoreFile`" in failure.reason
@@ -355,6 +358,11 @@ def test_a_plan_refuses_a_backup_that_does_not_open(
     assert provider.check({}, news).failures == []
     # What is there already needs neither file nor passphrase.
     monkeypatch.delenv(passphrase.FILE_VARIABLE)
+    assert provider.check({}, news).failures
+    # Nor does bin/recover after a restore that was killed: it looks, and makes nothing.
+    with monkeypatch.context() as recovering:
+        recovering.setenv(RECOVERING, "1")
+        assert provider.check({}, news).failures == []
     assert provider.check(news, {**news, "file": "gone"}).failures == []
 
 

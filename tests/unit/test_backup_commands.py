@@ -144,6 +144,7 @@ def test_a_restore_hands_on_the_passphrase_in_a_file_and_never_as_an_argument(
 ) -> None:
     monkeypatch.delenv(passphrase.FILE_VARIABLE)
     monkeypatch.setattr(commands.passphrase, "to_open", lambda _: "typed in, not in a file")
+    (tmp_path / "fra1.backup").touch()
     opened = Opened()
     monkeypatch.setattr(commands, "open_backup", lambda path, secret: opened)
     stack_is(monkeypatch, {"deployment": {}})
@@ -179,8 +180,9 @@ def begun_with(made_at: str | None) -> dict[str, Any]:
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Pulumi's command lines, each of which succeeds. Every backup opens, and is of then."""
+    (tmp_path / "fra1.backup").touch()
     opened = Opened()
     monkeypatch.setattr(commands, "open_backup", lambda path, secret: opened)
     ran: list[list[str]] = []
@@ -241,6 +243,18 @@ def test_where_no_file_can_be_written_is_said_before_the_passphrase_is_asked_for
     assert asked == []
 
 
+def test_a_restore_of_no_file_is_said_before_the_passphrase_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack_is(monkeypatch, {"deployment": {}})
+    asked: list[str] = []
+    monkeypatch.setattr(commands.passphrase, "to_open", lambda _: asked.append("a passphrase"))
+    assert commands.main(["restore", str(tmp_path / "gone"), "--stack", "new", "--yes"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bin/restore: {tmp_path / 'gone'} is no file here")
+    assert asked == []
+
+
 def sealed(stack: str, passphrase: str = "correct horse battery staple") -> bytes:
     header = {"stack": stack, "engine": "sqlite", "k3s_version": "", "made_at": "then", "fixed": {}}
     tokens = {"server_token": "t", "agent_token": "a", "format": backup_file.FORMAT}
@@ -271,6 +285,19 @@ def test_a_file_that_is_no_earlier_backup_of_the_stack_is_kept_and_no_server_is_
     assert "choose another name, or move it away" in line
     assert file.read_bytes() == there
     assert asked == []
+
+
+def test_what_has_come_to_the_file_s_place_while_the_datastore_was_read_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "b"
+    stack_is(monkeypatch, state())
+    monkeypatch.setattr(commands, "connect", lambda *_: contextlib.nullcontext(object()))
+    monkeypatch.setattr(commands.k3s_service, "installed_version", lambda _: "v1.36.4+k3s1")
+    monkeypatch.setattr(commands.datastore, "dump", lambda *_: file.write_text("precious"))
+    assert commands.main(["backup", str(file), "--stack", "fra1"]) == 1
+    assert "is there, and is not replaced" in capsys.readouterr().err
+    assert file.read_text() == "precious"
 
 
 @pytest.mark.parametrize("there", [b"", sealed("fra1")], ids=["empty", "an earlier backup"])

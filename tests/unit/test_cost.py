@@ -15,8 +15,8 @@ from tests.unit.accounts import ACCOUNT, with_cluster
 from tests.unit.stack_files import CHECKOUT, config, stack_config
 
 #: By hand, USD a month: digitalocean.com/pricing/droplets, .../load-balancers and .../managed-databases (2026-09-30).
-#: 2 x s-2vcpu-4gb at 24, s-1vcpu-2gb at 12, a load balancer's node at 12, db-s-1vcpu-1gb at 15.15.
-HIGHLY_AVAILABLE = Decimal("87.15")
+#: 2 x s-2vcpu-4gb at 24, s-1vcpu-2gb at 12, a load balancer's node at 12, db-s-1vcpu-2gb at 30.45.
+HIGHLY_AVAILABLE = Decimal("102.45")
 #: 1 x s-2vcpu-4gb at 24.
 SINGLE_NODE = Decimal("24.00")
 
@@ -30,7 +30,7 @@ def running(account: Account = ACCOUNT) -> Account:
     return replace(
         with_cluster(account),
         load_balancers=(LoadBalancer("other", 6), LoadBalancer("k3s-api-loadbalancer", 1)),
-        databases=(Database("k3s-ext-datastore", "pg", "17", "db-s-1vcpu-1gb", 1),),
+        databases=(Database("k3s-ext-datastore", "pg", "17", "db-s-1vcpu-2gb", 1),),
     )
 
 
@@ -43,24 +43,24 @@ def test_the_stacks_of_the_repository_cost_what_the_price_lists_say(stack: str, 
 def test_the_statement_names_every_part_and_the_difference() -> None:
     plan = settings()
     assert statement(planned(plan, ACCOUNT), deployed(plan, ACCOUNT)) == (
-        "Cost: $87.15 a month (2 servers s-2vcpu-4gb $48.00, 1 agent s-1vcpu-2gb $12.00, load balancer of 1 node "
-        "$12.00, database db-s-1vcpu-1gb of 1 node $15.15). Deployed now: $0.00; difference: +$87.15. Droplets at the "
+        "Cost: $102.45 a month (2 servers s-2vcpu-4gb $48.00, 1 agent s-1vcpu-2gb $12.00, load balancer of 1 node "
+        "$12.00, database db-s-1vcpu-2gb of 1 node $30.45). Deployed now: $0.00; difference: +$102.45. Droplets at the "
         "account's own prices, the rest as listed on 2026-09-30; without traffic and taxes."
     )
 
 
 CHANGES: dict[str, tuple[dict[str, object], str]] = {
-    "nothing": ({}, "Deployed now: $87.15; difference: +$0.00."),
-    "two agents more": ({"agentCount": 3}, "Deployed now: $87.15; difference: +$24.00."),
-    "no agent": ({"agentCount": 0}, "Deployed now: $87.15; difference: -$12.00."),
+    "nothing": ({}, "Deployed now: $102.45; difference: +$0.00."),
+    "two agents more": ({"agentCount": 3}, "Deployed now: $102.45; difference: +$24.00."),
+    "no agent": ({"agentCount": 0}, "Deployed now: $102.45; difference: -$12.00."),
     "a pool": (
         {"agentCount": 1, "agentPools": [{"name": "big", "count": 2, "size": "s-4vcpu-8gb"}]},
-        "Deployed now: $87.15; difference: +$96.00.",
+        "Deployed now: $102.45; difference: +$96.00.",
     ),
-    "a larger load balancer": ({"loadBalancerSize": "lb-medium"}, "Deployed now: $87.15; difference: +$24.00."),
+    "a larger load balancer": ({"loadBalancerSize": "lb-medium"}, "Deployed now: $102.45; difference: +$24.00."),
     "a standby": (
-        {"datastoreSize": "db-s-1vcpu-2gb", "datastoreNodes": 2},
-        "Deployed now: $87.15; difference: +$45.75.",
+        {"datastoreSize": "db-s-2vcpu-4gb", "datastoreNodes": 2},
+        "Deployed now: $102.45; difference: +$91.35.",
     ),
 }
 
@@ -90,12 +90,12 @@ def test_what_the_account_does_not_tell_is_not_counted_as_nothing() -> None:
 
 
 def test_a_limit_is_kept() -> None:
-    plan = settings(costLimit="87.15")
+    plan = settings(costLimit="102.45")
     cost = planned(plan, ACCOUNT)
     assert beyond_limit(plan.cost_limit, cost, deployed(plan, ACCOUNT)) is None
     assert beyond_limit(None, cost, None) is None
-    assert beyond_limit(Decimal(87), cost, deployed(plan, ACCOUNT)) == (
-        "costLimit: `87` is exceeded: this stack would cost $87.15 a month; raise costLimit, or choose fewer or "
+    assert beyond_limit(Decimal(102), cost, deployed(plan, ACCOUNT)) == (
+        "costLimit: `102` is exceeded: this stack would cost $102.45 a month; raise costLimit, or choose fewer or "
         "smaller nodes."
     )
 
@@ -117,12 +117,18 @@ OWN = {"adminCidrs": ["198.51.100.7/32"]}
 
 
 def test_a_database_too_small_for_its_servers_is_said_with_figures() -> None:
-    assert limits.warnings(settings(**OWN, serverCount=2)) == [
-        "datastoreSize: `db-s-1vcpu-1gb` takes 22 connections, and 2 servers may open 24 (12 each) when much is asked "
-        "of them at once; what gets none fails. Choose a larger datastoreSize or fewer servers."
+    assert limits.warnings(settings(**OWN, serverCount=3)) == [
+        "datastoreSize: `db-s-1vcpu-2gb` takes 47 connections, and 3 servers may have 51 while one starts or is "
+        "asked much at once; what gets none fails. Choose a larger datastoreSize or fewer servers."
     ]
-    assert limits.warnings(settings(**OWN, serverCount=3, datastoreSize="db-s-1vcpu-2gb")) == []
-    assert limits.warnings(settings(**OWN, serverCount=4, datastoreSize="db-s-1vcpu-2gb")) != []
+    assert limits.warnings(
+        settings(**OWN, topology="single-node", datastoreEngine="pg", datastoreSize="db-s-1vcpu-1gb")
+    ) == [
+        "datastoreSize: `db-s-1vcpu-1gb` takes 22 connections, and its server may have 35 while one starts or is "
+        "asked much at once; what gets none fails. Choose a larger datastoreSize."
+    ]
+    assert limits.warnings(settings(**OWN, datastoreSize="db-s-1vcpu-1gb", datastoreEngine="mysql")) == []
+    assert limits.warnings(settings(**OWN, serverCount=4, datastoreSize="db-s-2vcpu-4gb")) == []
     assert limits.warnings(settings(**OWN, topology="single-node")) == []
 
 

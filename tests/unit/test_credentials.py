@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pulumi
 import pytest
 
 from k3s_cluster.stack_config import ENDPOINT, credentials
@@ -37,3 +38,13 @@ def test_found(config: dict[str, str], environment: dict[str, str], expected: tu
 
 def test_an_empty_token_is_none() -> None:
     assert credentials({"digitalocean:token": ""}, {"DIGITALOCEAN_TOKEN": ""}) is None
+
+
+@pytest.mark.parametrize("token", ["dop_v1_secret\n", " dop_v1_secret", "dop_v1_s\u00e9cret", "a b"])
+@pytest.mark.parametrize("place", ["digitalocean:token", "DIGITALOCEAN_TOKEN"])
+def test_a_token_that_cannot_be_sent_is_refused_without_showing_it(place: str, token: str) -> None:
+    given = {place: token}
+    config, environment = (given, {}) if ":" in place else ({}, given)
+    with pytest.raises(pulumi.RunError, match=rf"^{place}: holds a space, a line break") as refused:
+        credentials(config, environment)
+    assert "dop_v1" not in str(refused.value)

@@ -21,7 +21,7 @@ from k3s_cluster.over_ssh.connection import NodeError, SshTarget
 from k3s_cluster.over_ssh.restored_datastore import RestoredDatastoreProvider, mismatch
 
 PASSPHRASE = "correct horse battery staple"
-ORIGIN = Origin("fra1", "etcd", "v1.34.2+k3s1", "2026-11-24T21:00:00+00:00", "server", "agent", {})
+ORIGIN = Origin("fra1", "etcd", "v1.36.4+k3s1", "2026-11-24T21:00:00+00:00", "server", "agent", {})
 DATABASE = bytes(range(256)) * 3000 + b"\n"
 SNAPSHOT = DATABASE + hashlib.sha256(DATABASE).digest()
 
@@ -109,7 +109,7 @@ def test_a_program_that_knows_rows_only_refuses_a_snapshot(sealed: Path) -> None
     ],
 )
 def test_etcd_goes_into_etcd_and_rows_into_sql(of: str, into: str, said: list[str]) -> None:
-    problems = mismatch(Origin("fra1", of, "v1.34.2+k3s1", "then", "server", "agent", {}), into)
+    problems = mismatch(Origin("fra1", of, "v1.36.4+k3s1", "then", "server", "agent", {}), into)
     assert len(problems) == len(said)
     assert all(text in problem for text, problem in zip(said, problems, strict=True))
 
@@ -119,7 +119,7 @@ def test_a_plan_refuses_another_kind_of_datastore(
 ) -> None:
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     monkeypatch.setenv(passphrase.FILE_VARIABLE, str(tmp_path / "passphrase"))
-    news: dict[str, Any] = {"file": str(sealed), "engine": "pg", "k3s_version": "v1.34.2+k3s1", "fixed": {}}
+    news: dict[str, Any] = {"file": str(sealed), "engine": "pg", "k3s_version": "v1.36.4+k3s1", "fixed": {}}
     (failure,) = RestoredDatastoreProvider().check({}, news).failures
     assert failure.reason.startswith("restoreFile: the backup is a snapshot of `etcd`, which does not go into `pg`")
     assert RestoredDatastoreProvider().check({}, {**news, "engine": "etcd"}).failures == []

@@ -23,7 +23,7 @@ def test_naming_the_engine_that_a_cluster_has_is_no_change() -> None:
 
 
 def test_what_may_change_is_not_refused() -> None:
-    changed = invariants(agentCount=5, serverSize="s-4vcpu-8gb", image="ubuntu-26-04-x64", k3sVersion="v1.35.0+k3s1")
+    changed = invariants(agentCount=5, serverSize="s-4vcpu-8gb", image="ubuntu-26-04-x64", k3sVersion="v1.37.0+k3s1")
     assert refusals(invariants(), changed) == []
 
 
@@ -69,8 +69,14 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
     ),
     "a backup for a living cluster": ({}, RESTORED, "datastoreRestoreFrom", "cannot change from no backup to `old of"),
     "backup": ({"restoreFile": "a/fra1.backup"}, {}, "restoreFile", "cannot change from `fra1.backup` to no backup"),
-    "downgrade": ({}, {"k3sVersion": "v1.34.1+k3s1"}, "k3sVersion", "K3s cannot go back"),
-    "skipped minor": ({}, {"k3sVersion": "v1.36.0+k3s1"}, "k3sVersion", "go to a release of v1.35 first"),
+    "downgrade": ({}, {"k3sVersion": "v1.36.3+k3s1"}, "k3sVersion", "K3s cannot go back"),
+    "skipped minor": ({}, {"k3sVersion": "v1.38.0+k3s1"}, "k3sVersion", "go to a release of v1.37 first"),
+    "etcd 3.6 after an etcd that it must not follow": (
+        {"datastoreEngine": "etcd", "k3sVersion": "v1.33.6+k3s1"},
+        {"datastoreEngine": "etcd", "k3sVersion": "v1.34.2+k3s1"},
+        "k3sVersion",
+        "go to `v1.33.7+k3s3` or a later release of v1.33 first",
+    ),
     "image of a single node": (
         {"topology": "single-node"},
         {"topology": "single-node", "image": "debian-12-x64"},
@@ -153,11 +159,11 @@ def test_a_new_cluster_may_be_anything() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("v1.34.2+k3s1", "v1.34.2+k3s1"),
-        ("v1.34.2+k3s1", "v1.34.2+k3s2"),
-        ("v1.34.2-rc1+k3s1", "v1.34.2+k3s1"),
-        ("v1.34.9+k3s1", "v1.34.10+k3s1"),
-        ("v1.34.9+k3s1", "v1.35.0+k3s1"),
+        ("v1.36.4+k3s1", "v1.36.4+k3s1"),
+        ("v1.36.4+k3s1", "v1.36.4+k3s2"),
+        ("v1.36.4-rc1+k3s1", "v1.36.4+k3s1"),
+        ("v1.36.9+k3s1", "v1.36.10+k3s1"),
+        ("v1.36.9+k3s1", "v1.37.0+k3s1"),
     ],
 )
 def test_versions_that_k3s_can_go_to(old: str, new: str) -> None:
@@ -167,16 +173,36 @@ def test_versions_that_k3s_can_go_to(old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("v1.34.2+k3s2", "v1.34.2+k3s1"),
-        ("v1.34.2+k3s1", "v1.34.2-rc1+k3s1"),
-        ("v1.34.10+k3s1", "v1.34.9+k3s1"),
-        ("v1.34.2+k3s1", "v1.33.9+k3s1"),
-        ("v1.33.2+k3s1", "v1.35.0+k3s1"),
-        ("v1.34.2+k3s1", "latest"),
+        ("v1.36.4+k3s2", "v1.36.4+k3s1"),
+        ("v1.36.4+k3s1", "v1.36.4-rc1+k3s1"),
+        ("v1.36.10+k3s1", "v1.36.9+k3s1"),
+        ("v1.36.4+k3s1", "v1.35.9+k3s1"),
+        ("v1.35.2+k3s1", "v1.37.0+k3s1"),
+        ("v1.36.4+k3s1", "latest"),
     ],
 )
 def test_versions_that_k3s_cannot_go_to(old: str, new: str) -> None:
     assert k3s_version.refusal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "engine"),
+    [
+        ("v1.33.7+k3s3", "v1.34.2+k3s1", "etcd"),
+        ("v1.33.8+k3s1", "v1.34.2+k3s1", "etcd"),
+        ("v1.33.6+k3s1", "v1.33.7+k3s2", "etcd"),
+        ("v1.34.0+k3s1", "v1.34.2+k3s1", "etcd"),
+        ("v1.33.6+k3s1", "v1.34.2+k3s1", "pg"),
+    ],
+)
+def test_versions_that_a_datastore_can_go_to(old: str, new: str, engine: str) -> None:
+    before, after = (invariants(datastoreEngine=engine, k3sVersion=version) for version in (old, new))
+    assert refusals(before, after) == []
+
+
+@pytest.mark.parametrize(("old", "new"), [("v1.33.7+k3s2", "v1.34.0+k3s1"), ("v1.33.7+k3s1", "v1.34.0-rc1+k3s1")])
+def test_versions_that_etcd_cannot_go_to(old: str, new: str) -> None:
+    assert k3s_version.etcd_refusal(old, new)
 
 
 def test_a_backup_may_lie_elsewhere_on_another_machine() -> None:

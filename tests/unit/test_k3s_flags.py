@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from k3s_cluster import k3s_config
+from k3s_cluster import immutable_settings
 from k3s_cluster.settings import SettingsError, parse_settings
-from k3s_cluster.settings.k3s_flags import FLAGS, SHORT, Role
-from k3s_cluster.settings.managed_flags import MANAGED, SETTINGS, refusals
+from k3s_cluster.settings.k3s_flags import FLAGS, SETTINGS, SHORT, Role
+from k3s_cluster.settings.managed_flags import MANAGED, refusals
 from tests.unit.stack_files import CHECKOUT, config
 
 VERSION = "v1.34.2+k3s1"
@@ -202,8 +202,8 @@ def test_every_wrong_key_of_both_settings_comes_at_once_and_no_value_is_shown() 
 
 
 def test_what_is_fixed_for_a_cluster_can_be_set_at_its_creation() -> None:
-    assert set(k3s_config.UNCHANGEABLE) <= set(FLAGS)
-    assert not set(k3s_config.UNCHANGEABLE) & set(MANAGED)
+    assert set(immutable_settings.REASONS) <= set(FLAGS)
+    assert not set(immutable_settings.REASONS) & set(MANAGED)
 
 
 def _of_the_stand_in() -> dict[str, tuple[str, set[str], str]]:

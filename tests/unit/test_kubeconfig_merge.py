@@ -168,6 +168,21 @@ def test_the_file_is_private_a_link_stays_a_link_and_a_backup_is_kept(tmp_path: 
     assert sorted(path.name for path in real.parent.iterdir()) == ["config", "config.before-fra1"]
 
 
+def test_a_file_that_is_no_copy_of_the_kubeconfig_is_not_replaced_by_one(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(FOREIGN)
+    there = kubeconfig_file.backup_of(file, "fra1")
+    for precious in ("precious", "kind: Deployment\nmetadata: {}\n"):
+        there.write_text(precious)
+        with pytest.raises(KubeconfigError, match=r"config\.before-fra1 is there, .* is no kubeconfig: move it away"):
+            kubeconfig_file.refuse_taken_name(file, "fra1", OWNER)
+        with pytest.raises(KubeconfigError):
+            kubeconfig_file.merge(file, own(), OWNER)
+        assert (there.read_text(), file.read_text()) == (precious, FOREIGN)
+    there.write_text(FOREIGN)
+    kubeconfig_file.refuse_taken_name(file, "fra1", OWNER)
+
+
 def test_a_missing_file_is_made_and_one_that_went_away_is_no_error(tmp_path: Path) -> None:
     file = tmp_path / "home" / ".kube" / "config"
     kubeconfig_file.unmerge(file, "fra1", OWNER)
@@ -206,6 +221,20 @@ def test_a_lock_that_stays_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         kubeconfig_file.merge(file, own(), OWNER)
     assert file.read_text() == FOREIGN
     assert (tmp_path / "config.lock").exists()
+
+
+def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "config"
+    os.mkfifo(pipe)
+    for change in (
+        lambda: kubeconfig_file.refuse_taken_name(pipe, "fra1", OWNER),
+        lambda: kubeconfig_file.merge(pipe, own(), OWNER),
+        lambda: kubeconfig_file.unmerge(pipe, "fra1", OWNER),
+    ):
+        with pytest.raises(KubeconfigError, match="it is there, and is not a file"):
+            change()
+    assert pipe.is_fifo()
+    assert [each.name for each in tmp_path.iterdir()] == ["config"]
 
 
 def test_which_file_is_the_person_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

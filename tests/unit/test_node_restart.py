@@ -37,7 +37,7 @@ class Machine:
     def attempt(self, *command: str, stdin: str = "", timeout: float = 60) -> tuple[int, str, str]:
         if command[:2] == ("test", "-e"):
             return int(command[2] not in self.files), "", ""
-        return 0, "k3s version v1.34.2+k3s1 (x)", ""
+        return 0, "k3s version v1.36.4+k3s1 (x)", ""
 
     def run(self, *command: str, stdin: str = "", timeout: float = 60) -> str:
         if command[:2] == ("rm", "-f"):
@@ -53,6 +53,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
+    monkeypatch.setattr(node, "reach", lambda *_: machine)
     monkeypatch.setattr(node, "connect", lambda *_: machine)
     monkeypatch.setattr(node, "wait_for_first_boot", lambda *_: None)
     monkeypatch.setattr(node, "progress_of", lambda _urn: lambda _text: None)
@@ -66,7 +67,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def told(config: str) -> dict[str, Any]:
     return {
         **{"urn": "u", "role": "server", "name": "server-0", "droplet_id": "7", "host": "203.0.113.5", "host_key": ""},
-        **{"private_key": "", "node_password": "p", "k3s_version": "v1.34.2+k3s1", "config": config, "files": {}},
+        **{"private_key": "", "node_password": "p", "k3s_version": "v1.36.4+k3s1", "config": config, "files": {}},
         **{"datastore_ca": None, "labels": {}, "taints": [], "api_name": "k3s-api.internal", "server_addresses": []},
         **{"peers": [], "drain_timeout": 10, "at_a_time": 1, "health_check": None, "etcd_member": False},
     }

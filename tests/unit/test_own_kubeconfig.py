@@ -150,3 +150,15 @@ def test_one_file_is_not_both_the_stack_s_own_and_the_one_it_is_merged_into(
     with pytest.raises(pulumi.RunError, match="kubeconfigPath names the same file: choose another kubeconfigPath"):
         require_place(settings("~/.kube/config", kubeconfigMerge=True), OWNER)
     require_place(settings("~/.kube/config"), OWNER)
+
+
+def test_a_folder_that_nothing_can_be_written_into_stops_up_and_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root, as whom tests may run, may write everywhere.
+    monkeypatch.setattr("k3s_cluster.kubeconfig_place.os.access", lambda *_: False)
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+    require_place(settings(tmp_path / "a.yaml"), OWNER)
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: False)
+    with pytest.raises(pulumi.RunError, match="cannot be written: you may not write into its folder"):
+        require_place(settings(tmp_path / "a.yaml"), OWNER)

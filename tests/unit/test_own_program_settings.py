@@ -33,3 +33,8 @@ def test_a_program_of_one_s_own_is_told_of_which_cluster_all_is_wrong() -> None:
         ClusterSettings.of("blue", {"toplogy": "ha", "agentCount": -1, "kubeconfigPath": "blue.yaml"})
     assert str(refused.value).startswith("The settings of the cluster `blue` cannot be used:")
     assert [problem.split(":")[0] for problem in refused.value.problems] == ["toplogy", "agentCount"]
+
+
+def test_a_program_of_one_s_own_is_told_of_what_has_no_effect() -> None:
+    (note,) = ClusterSettings.of("prod", {"topology": "single-node", "datastoreNodes": 3}).notes
+    assert note.startswith("datastoreNodes: `3` has no effect, because datastoreEngine is `sqlite`")

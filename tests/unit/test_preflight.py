@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[dict[str, object], Account, str]] = {
     "a database version that is not offered": (
         {"datastoreVersion": "11"},
         ACCOUNT,
-        "datastoreVersion: `11` of engine `pg` is not offered; choose `18`, `17` or `16`.",
+        "datastoreVersion: `11` of engine `pg` is not offered; choose `17`, `16` or `15`.",
     ),
     "a database size that does not exist": (
         {"datastoreSize": "db-s-1vcpu-3gb"},
@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[dict[str, object], Account, str]] = {
         "the nearest are `db-s-1vcpu-2gb` and `db-s-1vcpu-1gb`.",
     ),
     "standbys of a size that takes none": (
-        {"datastoreNodes": 2},
+        {"datastoreSize": "db-s-1vcpu-1gb", "datastoreNodes": 2},
         ACCOUNT,
         "datastoreNodes: `2` is not offered with the size `db-s-1vcpu-1gb`, which takes `1`; "
         "the nearest size for it is `db-s-1vcpu-2gb`.",
@@ -407,8 +407,15 @@ def test_what_runs_may_be_of_a_size_or_image_that_is_no_longer_offered() -> None
 
 def test_a_database_that_runs_may_be_of_a_version_that_is_no_longer_offered() -> None:
     runs = replace(ACCOUNT, databases=(Database("k3s-ext-datastore", "pg", "14", "db-s-1vcpu-1gb", 1),))
-    assert problems(settings(datastoreVersion="14"), runs) == []
+    assert problems(settings(datastoreVersion="14", datastoreSize="db-s-1vcpu-1gb"), runs) == []
+    assert problems(settings(datastoreVersion="14", datastoreSize="db-s-1vcpu-2gb"), runs) == []
     assert problems(settings(datastoreVersion="13"), runs) != []
+
+
+def test_a_database_that_runs_may_be_of_a_size_that_is_no_longer_offered() -> None:
+    runs = replace(ACCOUNT, databases=(Database("k3s-ext-datastore", "pg", "16", "db-s-9vcpu-1gb", 1),))
+    assert problems(settings(datastoreVersion="17", datastoreSize="db-s-9vcpu-1gb"), runs) == []
+    assert problems(settings(datastoreVersion="16", datastoreSize="db-s-9vcpu-2gb"), runs) != []
 
 
 def test_another_image_is_looked_at_before_droplets_are_replaced() -> None:
@@ -476,7 +483,7 @@ def test_once_the_copy_is_there_the_old_database_may_go() -> None:
             "and raise it after the restore.",
         ),
         (
-            {},
+            {"datastoreSize": "db-s-1vcpu-1gb"},
             replace(BACKED_UP, databases=(replace(OLD, size="db-s-1vcpu-2gb"),)),
             "datastoreSize: `db-s-1vcpu-1gb` is smaller than `old`, which has `db-s-1vcpu-2gb`; set it to that, or a "
             "larger one.",

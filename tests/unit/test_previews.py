@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local_cloud.previews.__main__ import preview
+from local_cloud.previews.__main__ import main, preview, unwritable
 from local_cloud.previews.markdown import MOST_CHARACTERS, Preview, comment, marker, summary
 
 SHOWN = """Previewing update (fra1):
@@ -26,6 +26,20 @@ def test_a_comment_begins_with_what_it_is_found_by() -> None:
     assert text.splitlines()[0] == marker("fra1")
     assert not marker("fra10").startswith(marker("fra1"))
     assert "<summary><b>fra1</b>: 44 to create, 2 to update</summary>" in text
+
+
+def test_only_an_earlier_comment_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "preview.md"
+    assert unwritable(file) is None
+    for text in ("", comment("all stacks", [Preview("dev", "x", 0)], "x")):
+        file.write_text(text)
+        assert unwritable(file) is None
+    for kept in (b"# Notes\n", b"\xff\xfe"):
+        file.write_bytes(kept)
+        assert main([str(file)]) == 1
+        assert "is there, and is no earlier comment of this command: choose another name" in capsys.readouterr().err
+        assert file.read_bytes() == kept
+    assert unwritable(tmp_path / "none" / "preview.md") == "cannot be written: choose a folder that is there"
 
 
 def test_what_failed_is_open_and_what_changes_nothing_says_so() -> None:
@@ -63,3 +77,4 @@ def test_a_stack_that_only_its_owner_can_preview_is_left_out_and_says_why(
     seen = preview(tmp_path / "project", file, {})
     assert (seen.stack, seen.status) == ("mine", 0)
     assert seen.output.startswith(why)
+    assert "<details open><summary><b>mine</b>: left out</summary>" in comment("all", [seen], "x")

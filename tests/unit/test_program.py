@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -48,8 +49,8 @@ class Cloud(mocks.Mocks):
             answers |= {"password": "user-secret"}
         if args.typ == DIGITALOCEAN + "reservedIp:ReservedIp":
             answers |= {"ipAddress": "203.0.113.200"}
-        if args.typ == "random:index/randomId:RandomId":
-            answers |= {"hex": f"{len(self.made):04x}"}
+        if args.typ == "pulumi-python:dynamic/cloud:MachineName":
+            answers |= {"name": f"{args.inputs['beginning']}{len(self.made):04x}"}
         if args.typ == "random:index/randomPassword:RandomPassword":
             answers |= {"result": f"{args.name}-secret"}
         if args.typ == "pulumi-python:dynamic/over_ssh:RestoredDatastore":
@@ -84,11 +85,11 @@ def secret(value: Any) -> str:
     return text
 
 
-def up(**changes: object) -> tuple[Cloud, dict[str, Any]]:
+def up(cloud: Cloud | None = None, **changes: object) -> tuple[Cloud, dict[str, Any]]:
     """Run the program; the cloud that saw it, and its outputs."""
     # Each run needs its own event loop, as each `pulumi up` has.
     asyncio.set_event_loop(asyncio.new_event_loop())
-    cloud = Cloud()
+    cloud = cloud or Cloud()
     mocks.set_mocks(cloud, project="k3s-digitalocean", stack="dev")
     seen: dict[str, Any] = {}
     settings = parse_settings(config(**changes), stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
@@ -100,6 +101,29 @@ def up(**changes: object) -> tuple[Cloud, dict[str, Any]]:
 
     program()
     return cloud, seen
+
+
+def test_nothing_else_is_registered_where_a_change_is_refused() -> None:
+    class Refusing(Cloud):
+        def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+            if args.typ == "pulumi-python:dynamic/cluster:Invariants":
+                raise ValueError("region cannot change")
+            return super().new_resource(args)
+
+    cloud = Refusing()
+    with pytest.raises(Exception, match="region cannot change"):
+        up(cloud)
+    assert {args.typ for args in cloud.made.values()} <= {"pulumi:pulumi:Stack", "k3s:cluster:K3sCluster"}
+
+
+def test_nothing_is_registered_where_somebody_else_s_file_is_in_the_kubeconfig_s_place(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.yaml"
+    precious.write_text("precious: true\n")
+    cloud = Cloud()
+    with pytest.raises(Exception, match=r"precious\.yaml"):
+        up(cloud, kubeconfigPath=str(precious))
+    assert {args.typ for args in cloud.made.values()} <= {"pulumi:pulumi:Stack"}
+    assert precious.read_text() == "precious: true\n"
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +163,7 @@ def test_ha_load_balancer_passes_tls_through_to_the_servers(ha: tuple[Cloud, dic
     assert balancer["sizeUnit"] == 1
     assert balancer["healthcheck"] == {
         "protocol": "tcp",
-        "port": 6443,
+        "port": 6440,
         "checkIntervalSeconds": 10,
         "healthyThreshold": 5,
         "unhealthyThreshold": 3,
@@ -161,6 +185,11 @@ def test_ha_project_holds_droplets_load_balancer_and_database(ha: tuple[Cloud, d
         "droplet",
         "loadbalancer",
     ]
+
+
+def test_an_update_of_the_load_balancer_leaves_it_in_the_project(ha: tuple[Cloud, dict[str, Any]]) -> None:
+    (balancer,), (resources,) = ha[0].of("LoadBalancer").values(), ha[0].of("ProjectResources").values()
+    assert balancer["projectId"] == resources["project"]
 
 
 def test_ha_outputs(ha: tuple[Cloud, dict[str, Any]]) -> None:
@@ -212,7 +241,7 @@ def test_ha_firewalls(ha: tuple[Cloud, dict[str, Any]]) -> None:
         ("icmp", "", VPC),
     }
     assert inbound(ha[0], "k3s-agents") == agents
-    assert inbound(ha[0], "k3s-servers") == agents | {("tcp", "6443", VPC)}
+    assert inbound(ha[0], "k3s-servers") == agents | {("tcp", "6443", VPC), ("tcp", "6440", VPC)}
 
 
 def test_the_load_balancer_is_let_in_wherever_it_connects_from(ha: tuple[Cloud, dict[str, Any]]) -> None:
@@ -220,7 +249,8 @@ def test_the_load_balancer_is_let_in_wherever_it_connects_from(ha: tuple[Cloud, 
     firewall = ha[0].of("Firewall")["k3s-api-loadbalancer"]
     assert firewall["tags"] == ["k3s_server"]
     assert firewall["inboundRules"] == [
-        {"protocol": "tcp", "portRange": "6443", "sourceLoadBalancerUids": [f"{balancer.name}-id"]}
+        {"protocol": "tcp", "portRange": port, "sourceLoadBalancerUids": [f"{balancer.name}-id"]}
+        for port in ("6443", "6440")
     ]
 
 
@@ -275,10 +305,10 @@ def test_pools_have_machines_of_their_own_names_and_sizes() -> None:
 
 def test_a_replaceable_machine_gets_a_new_name_with_a_new_image_or_size() -> None:
     ha, _ = up()
-    assert ha.of("RandomId")["server-0-id"]["keepers"] == {"image": "ubuntu-24-04-x64", "size": "s-2vcpu-4gb"}
+    assert ha.of("MachineName")["server-0-name"]["keepers"] == {"image": "ubuntu-24-04-x64", "size": "s-2vcpu-4gb"}
     single, _ = up(topology="single-node", agentCount=1)
-    assert "keepers" not in single.of("RandomId")["server-0-id"]
-    assert "keepers" in single.of("RandomId")["agent-0-id"]
+    assert "keepers" not in single.of("MachineName")["server-0-name"]
+    assert "keepers" in single.of("MachineName")["agent-0-name"]
 
 
 def test_etcd_makes_no_database_and_its_members_reach_only_each_other() -> None:
@@ -366,7 +396,7 @@ def test_a_reserved_address_is_the_api_s_and_is_in_the_certificates() -> None:
     assert outputs["apiEndpoint"] == "https://203.0.113.200:6443"
     (reserved,) = cloud.of("ReservedIp").values()
     assert reserved["region"] == "fra1"
-    assert "- 203.0.113.200" in secret(cloud.of("Node")["server-0"]["config"])
+    assert '- "203.0.113.200"' in secret(cloud.of("Node")["server-0"]["config"])
     (kubeconfig,) = cloud.of("Kubeconfig").values()
     assert kubeconfig["api_address"] == "203.0.113.200"
 
@@ -409,7 +439,7 @@ def test_a_cluster_from_a_backup_has_the_backup_s_tokens_and_waits_for_its_rows(
     cloud, _ = up(restoreFile="backups/fra1.backup")
     (restored,) = cloud.of("RestoredDatastore").values()
     assert restored["file"] == "backups/fra1.backup"
-    assert restored["fixed"] == {"secrets-encryption": "True"}
+    assert restored["fixed"] == {"secrets-encryption": "true"}
     assert "postgres://k3s_default_user:user-secret@" in secret(restored["endpoint"])
     told = secret(cloud.of("Node")["server-0"]["config"])
     assert "token: server-of-the-backup" in told
@@ -433,9 +463,16 @@ def test_a_cluster_from_digitalocean_s_backup_has_the_old_server_token_and_waits
     (forked,) = cloud.of("ForkedDatastore").values()
     assert user["name"] == forked["user"] == "new_default_user"
     assert secret(forked["server_token"]) == "token-of-the-old"
-    assert forked["fixed"] == {"secrets-encryption": "True"}
+    assert forked["fixed"] == {"secrets-encryption": "true"}
     told = secret(cloud.of("Node")["server-0"]["config"])
     assert "\ntoken: token-of-the-old" in told
     assert "agent-token: agent-token-secret" in told
     assert [name for name in cloud.of("RandomPassword") if name.endswith("-token")] == ["agent-token"]
     assert outputs["serverToken"] == "token-of-the-old"
+
+
+def test_a_setting_without_effect_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, *_: warned.append(line))
+    up(topology="single-node", datastoreNodes=3)
+    assert [line.partition(":")[0] for line in warned if "has no effect" in line] == ["datastoreNodes"]

@@ -140,20 +140,20 @@ def test_labels_in_kubernetes_own_namespaces_never_reach_the_kubelet(label: str,
 
 
 def test_user_data_plants_the_host_key_and_holds_no_other_secret() -> None:
-    text = user_data("server", "v1.34.2+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ("ssh-ed25519 BBBB me",))
+    text = user_data("server", "v1.36.4+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ("ssh-ed25519 BBBB me",))
     assert text.startswith("#cloud-config\n")
     told = yaml.safe_load(text)
     assert told["ssh_keys"] == {"ed25519_private": "PRIVATE", "ed25519_public": "ssh-ed25519 AAAA"}
     assert told["ssh_authorized_keys"] == ["ssh-ed25519 BBBB me"]
     assert told["ssh_pwauth"] is False
     files = {file["path"]: file for file in told["write_files"]}
-    assert files["/etc/k3s-first-boot.env"]["content"] == "K3S_ROLE=server\nK3S_VERSION=v1.34.2+k3s1\n"
+    assert files["/etc/k3s-first-boot.env"]["content"] == "K3S_ROLE=server\nK3S_VERSION=v1.36.4+k3s1\n"
     assert told["runcmd"] == [["/usr/local/sbin/k3s-first-boot"]]
     assert files["/usr/local/sbin/k3s-first-boot"]["permissions"] == "0755"
 
 
 def test_first_boot_closes_what_is_to_be_closed_before_it_installs_k3s() -> None:
-    told = yaml.safe_load(user_data("agent", "v1.34.2+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ()))
+    told = yaml.safe_load(user_data("agent", "v1.36.4+k3s1", HostKey("PRIVATE", "ssh-ed25519 AAAA"), ()))
     files = {file["path"]: file["content"] for file in told["write_files"]}
     assert "ip daddr 169.254.169.254 counter drop" in files["/etc/node-firewall.nft"]
     unit = files["/etc/systemd/system/node-firewall.service"]
@@ -255,7 +255,7 @@ def test_an_address_does_not_show_its_password() -> None:
 def test_grants_quote_what_they_name() -> None:
     postgres = grants("pg", "k3s", "k3s\"x'")
     assert 'GRANT "k3s_owner" TO "k3s""x\'"' in postgres.administrator
-    assert postgres.user[-1] == 'ALTER ROLE "k3s""x\'" SET role = \'k3s_owner\''
+    assert postgres.user[-2] == 'ALTER ROLE "k3s""x\'" SET role = \'k3s_owner\''
     assert grants("mysql", "k`s_1", "k3s'x").administrator == (r"GRANT ALL PRIVILEGES ON `k``s\_1`.* TO 'k3s''x'@'%'",)
 
 

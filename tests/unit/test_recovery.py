@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from k3s_cluster.account.client import Credentials
+from recovery import __main__ as command
 from recovery.file_backend import remove_half_written
-from recovery.leftovers import being_deleted, compare, name_of, pending, still_known, wanted, without_pending
+from recovery.leftovers import (
+    as_planned,
+    being_deleted,
+    compare,
+    import_file,
+    name_of,
+    pending,
+    still_known,
+    wanted,
+    without_pending,
+)
 
-VPC, DROPLET, USER = (
+VPC, DROPLET, USER, DATABASE = (
     "digitalocean:index/vpc:Vpc",
     "digitalocean:index/droplet:Droplet",
     "digitalocean:index/databaseUser:DatabaseUser",
+    "digitalocean:index/databaseDb:DatabaseDb",
 )
-STACK_URN, VPC_URN = "urn:stack", "urn:vpc::k3s-vpc"
+CLUSTER = "digitalocean:index/databaseCluster:DatabaseCluster"
+STACK_URN, VPC_URN, CLUSTER_URN = "urn:stack", "urn:vpc::k3s-vpc", "urn:cluster"
 STATE: dict[str, Any] = {
     "deployment": {
         "resources": [
@@ -28,7 +43,8 @@ STATE: dict[str, Any] = {
 
 
 def plan(op: str, token: str, inputs: dict[str, Any], dependencies: list[str] | None = None) -> dict[str, Any]:
-    new = {"type": token, "inputs": inputs, "parent": STACK_URN, "dependencies": dependencies}
+    urn = f"urn:pulumi:fra1::k3s::{token}::of-the-plan"
+    new = {"urn": urn, "type": token, "inputs": inputs, "parent": STACK_URN, "dependencies": dependencies}
     return {"steps": [{"op": op, "newState": new}, {"op": "delete", "newState": None}]}
 
 
@@ -72,6 +88,57 @@ def test_a_database_s_user_is_left_over_only_where_the_state_lacks_it() -> None:
     assert found(plan("create", USER, inputs), user, {"name": "doadmin"}) == (["k3s_default_user"], [])
     assert found(plan("same", USER, inputs), user) == ([], [])
     assert wanted(STATE, plan("create", USER, inputs))[0].path == "/v2/databases/cluster-1/users"
+
+
+def test_what_is_in_a_database_cluster_is_taken_into_the_state_and_never_removed() -> None:
+    steps: list[dict[str, Any]] = []
+    for token, name in ((USER, "k3s_default_user"), (DATABASE, "k3s")):
+        steps += plan("create", token, {"name": name, "clusterId": "cluster-1"})["steps"]
+    account = {
+        "/v2/databases/cluster-1/users": [{"name": "k3s_default_user"}],
+        "/v2/databases/cluster-1/dbs": [{"name": "k3s"}],
+    }
+    provider = "urn:pulumi:fra1::k3s::pulumi:providers:digitalocean::default_4_84_0"
+    cluster = {"urn": CLUSTER_URN, "type": CLUSTER, "id": "cluster-1", "provider": f"{provider}::an-id"}
+    # Of another provider, and with the same id.
+    version = {"urn": "urn:version", "type": "pulumi-python:dynamic", "id": "cluster-1", "provider": "urn:other::id"}
+    state = {"deployment": {"resources": [*STATE["deployment"]["resources"], cluster, version]}}
+    left, _ = compare(wanted(STATE, {"steps": steps}), STATE, account)
+    assert all(each.wanted.kind.import_id for each in left)
+    assert import_file(left, state) == {
+        "nameTable": {
+            **{"parent-0": STACK_URN, "provider-0": provider},
+            **{"parent-1": STACK_URN, "provider-1": provider},
+        },
+        "resources": [
+            {"type": USER, "name": "of-the-plan", "id": "cluster-1,k3s_default_user"}
+            | {"parent": "parent-0", "provider": "provider-0"},
+            {"type": DATABASE, "name": "of-the-plan", "id": "cluster-1,k3s"}
+            | {"parent": "parent-1", "provider": "provider-1"},
+        ],
+    }
+
+
+def test_what_was_imported_goes_with_its_cluster_as_the_plan_has_it() -> None:
+    planned = plan("create", DATABASE, {"name": "k3s", "clusterId": "cluster-1"}, [CLUSTER_URN, "urn:gone"])
+    new = planned["steps"][0]["newState"]
+    new |= {"deletedWith": CLUSTER_URN, "propertyDependencies": {"clusterId": [CLUSTER_URN, "urn:gone"], "name": None}}
+    left, _ = compare(wanted(STATE, planned), STATE, {"/v2/databases/cluster-1/dbs": [{"name": "k3s"}]})
+    imported = {"urn": new["urn"], "type": DATABASE, "id": "cluster-1/database/k3s"}
+    cluster = {"urn": CLUSTER_URN, "type": "t", "id": "cluster-1"}
+    state = as_planned({"version": 3, "deployment": {"resources": [cluster, imported], "secrets": 1}}, left)
+    assert state == {
+        "version": 3,
+        "deployment": {
+            "secrets": 1,
+            "resources": [
+                cluster,
+                imported
+                | {"dependencies": [CLUSTER_URN], "deletedWith": CLUSTER_URN}
+                | {"propertyDependencies": {"clusterId": [CLUSTER_URN], "name": []}},
+            ],
+        },
+    }
 
 
 def test_a_dns_record_is_known_by_all_it_says() -> None:
@@ -145,9 +212,80 @@ def test_a_vpc_whose_deletion_was_under_way_or_is_not_there_is_asked_for() -> No
 def test_an_empty_file_of_attributes_is_removed_and_everything_else_stays(tmp_path: Path) -> None:
     folder = tmp_path / ".pulumi" / "stacks" / "k3s-digitalocean"
     folder.mkdir(parents=True)
+    locks = tmp_path / ".pulumi" / "locks"
+    locks.mkdir()
+    (locks / "c.json.attrs").touch()
     contents = {"a.json": "{}", "a.json.attrs": "", "b.json": "", "b.json.attrs": "{}"}
     for name, text in contents.items():
         (folder / name).write_text(text)
     assert remove_half_written("https://api.pulumi.com") == []
-    assert remove_half_written(f"file://{tmp_path}") == [folder / "a.json.attrs"]
+    assert remove_half_written(f"file://{tmp_path}") == [locks / "c.json.attrs", folder / "a.json.attrs"]
     assert sorted(path.name for path in folder.iterdir()) == ["a.json", "b.json", "b.json.attrs"]
+
+
+class _Pulumi:
+    """A stack whose refresh takes `gone` out of the state, at its first run or at a later one."""
+
+    def __init__(self, *gone: list[str]) -> None:
+        self._gone = list(gone)
+        self.urns = [
+            "urn:pulumi:fra1::k3s::x::slow",
+            "urn:pulumi:fra1::k3s::x::stays",
+            "urn:pulumi:fra1::k3s::x::quick",
+        ]
+        self.refreshed: list[list[str]] = []
+
+    def __call__(self, *command: str, stdin: str = "") -> str:
+        if command[:2] == ("stack", "export"):
+            return json.dumps({"deployment": {"resources": [{"urn": urn} for urn in self.urns]}})
+        assert command[:3] == ("refresh", "--yes", "--skip-preview")
+        self.refreshed.append([name_of(each) for each in command if each.startswith("urn:")])
+        gone = self._gone.pop(0)
+        self.urns = [urn for urn in self.urns if name_of(urn) not in gone]
+        return ""
+
+
+def test_what_stays_after_a_deletion_is_asked_for_once_more_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = _Pulumi(["quick"], ["slow"])
+    monkeypatch.setattr(command, "pulumi", stack)
+    monkeypatch.setattr(command, "DELETION_SECONDS", 0)
+    state = command._without_gone({}, stack.urns)
+    assert stack.refreshed == [["slow", "stays", "quick"], ["slow", "stays"]]
+    assert [name_of(each["urn"]) for each in state["deployment"]["resources"]] == ["stays"]
+    assert capsys.readouterr().out.splitlines() == [
+        "is gone, and is taken out of the state: quick",
+        "is gone, and is taken out of the state: slow",
+        "is still there, and stays in the state: stays",
+    ]
+
+
+def test_nothing_is_asked_for_where_no_deletion_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = _Pulumi()
+    monkeypatch.setattr(command, "pulumi", stack)
+    assert command._without_gone({"a": 1}, []) == {"a": 1}
+    assert stack.refreshed == []
+
+
+def test_the_stack_s_own_token_and_endpoint_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shown = {
+        "digitalocean:token": {"value": "dop_v1_own", "secret": True},
+        "digitalocean:apiEndpoint": {"value": "http://x"},
+    }
+    asked: list[Credentials | None] = []
+
+    class Found(Exception):
+        pass
+
+    def account(credentials: Credentials | None) -> None:
+        asked.append(credentials)
+        raise Found
+
+    answers = {"whoami": {"url": f"file://{tmp_path}"}, "config": shown}
+    monkeypatch.setattr(command, "pulumi", lambda *arguments, **_: json.dumps(answers[arguments[0]]))
+    monkeypatch.setattr(command, "Account", account)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "dop_v1_of_the_shell")
+    with pytest.raises(Found):
+        command._recover(ask=False)
+    assert asked == [Credentials("http://x", "dop_v1_own", "the config's digitalocean:token")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,12 @@ from k3s_cluster.settings import (
     EtcdS3Settings,
     ExternalDatastoreSettings,
     ManagedDatastoreSettings,
-    SettingsError,
     SqliteDatastoreSettings,
     cron,
     parse_settings,
 )
 from k3s_cluster.settings.parse import without_effect
-from tests.unit.stack_files import CHECKOUT, config, declared, stack_config
-
-
-def refusals(given: dict[str, str], secrets: Collection[str] = SECRET_KEYS) -> tuple[str, ...]:
-    with pytest.raises(SettingsError) as refused:
-        parse_settings(given, stack="dev", folder=CHECKOUT, secrets=secrets)
-    return refused.value.problems
+from tests.unit.stack_files import CHECKOUT, config, declared, refusals, stack_config
 
 
 def test_pulumi_yaml_declares_exactly_the_keys_that_are_read() -> None:
@@ -43,7 +35,7 @@ def test_defaults_make_the_reference_cluster() -> None:
     assert (pool.name, pool.count, pool.size) == ("agent", 1, "s-1vcpu-2gb")
     assert (settings.server_tag, settings.agent_tag) == ("k3s_server", "k3s_agent")
     assert settings.datastore == ManagedDatastoreSettings(
-        "pg", "17", "db-s-1vcpu-1gb", 1, protect=True, password_version=1
+        "pg", "17", "db-s-1vcpu-2gb", 1, protect=True, password_version=1
     )
     assert settings.load_balancer is not None
     assert (settings.load_balancer.nodes, settings.load_balancer.interval) == (1, 10)
@@ -134,6 +126,8 @@ def test_snapshots_in_a_bucket_are_counted_by_a_k3s_that_can(version: str, refus
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
+        ({"endpoint": "minio.example.com:65536"}, "has an invalid port in endpoint; use a number from 1 to 65535"),
+        ({"endpoint": "minio.example.com:0"}, "has an invalid port in endpoint; use a number from 1 to 65535"),
         ({"bucket": ""}, "needs a text for bucket; set it with `pulumi config set --path --secret etcdS3.bucket`"),
         ({"key": "x"}, "has the unknown key `key`; there are `endpoint`, `bucket`, `accessKey`, `secretKey`, "),
         ({"endpoint": "https://s3"}, "needs for endpoint a host, such as `fra1.digitaloceanspaces.com`"),
@@ -263,7 +257,8 @@ REFUSED_POOLS = {
     ),
     "a label with a space": (
         pool(labels={"disk": "very fast"}),
-        "has `{'disk': 'very fast'}` for labels in pool 1, which must be a map of label names to texts.",
+        "has `{'disk': 'very fast'}` for labels in pool 1, which must be a map of label names to texts; put a value in "
+        "quotes.",
     ),
     "a label that Kubernetes sets": (
         pool(labels={"kubernetes.io/hostname": "mine"}),
@@ -278,6 +273,19 @@ REFUSED_POOLS = {
     "an unknown key": (
         pool(lables={}),
         "has the unknown key `lables` in pool 1; there are `name`, `count`, `size`, `image`, `labels` or `taints`.",
+    ),
+    "a label that YAML rounds": (
+        pool(labels={"version": 1.1}),
+        "has `{'version': 1.1}` for labels in pool 1, which must be a map of label names to texts; put a "
+        "value in quotes.",
+    ),
+    "two taints of one key and effect": (
+        pool(taints=["dedicated=a:NoSchedule", "dedicated=b:NoSchedule"]),
+        "has two taints `dedicated` with the effect NoSchedule in pool 1; Kubernetes takes one.",
+    ),
+    "a count in other digits": (
+        pool(count="\u0663"),
+        "has `\u0663` for count in pool 1, which must be a whole number from 0 to 1000.",
     ),
     "two of one name": (
         {"agentPools": [{"name": "big", "count": 1, "size": "s"}, {"name": "big", "count": 2, "size": "s"}]},
@@ -346,11 +354,22 @@ REFUSED = {
     ),
     "K3s's pod range": (
         {"vpcCidr": "10.42.0.0/24"},
-        "vpcCidr: `10.42.0.0/24` must not overlap 10.42.0.0/16, which K3s uses itself.",
+        "vpcCidr: `10.42.0.0/24` overlaps 10.42.0.0/16, which K3s gives to pods; choose another range, or another "
+        "`cluster-cidr` in k3sServerConfig before the cluster is made.",
     ),
     "DigitalOcean's own range": (
         {"vpcCidr": "10.244.1.0/24"},
         "vpcCidr: `10.244.1.0/24` must not overlap 10.244.0.0/16, which DigitalOcean uses itself.",
+    ),
+    "more ranges than a firewall's rule takes": (
+        {"topology": "single-node", "adminCidrs": [f"198.51.{n // 200}.{n % 200}/32" for n in range(1000)]},
+        "adminCidrs: holds 1000 ranges, and a rule of this stack's firewalls takes 999; give networks instead of "
+        "single addresses.",
+    ),
+    "more than one with a load balancer takes": (
+        {"adminCidrs": [f"198.51.{n // 200}.{n % 200}/32" for n in range(1001)]},
+        "adminCidrs: holds 1001 ranges, and a rule of this stack's firewalls takes 1000; give networks instead of "
+        "single addresses.",
     ),
     "a range too small for the nodes": (
         {"vpcCidr": "10.10.10.0/28", "agentCount": 9},
@@ -362,8 +381,8 @@ REFUSED = {
         "serverSize: `4 GB` must be a droplet size's slug, such as `s-2vcpu-4gb`.",
     ),
     "a version without its K3s part": (
-        {"k3sVersion": "v1.34.2"},
-        "k3sVersion: `v1.34.2` must be a K3s release such as `v1.34.2+k3s1`.",
+        {"k3sVersion": "v1.36.4"},
+        "k3sVersion: `v1.36.4` must be a K3s release such as `v1.36.4+k3s1`.",
     ),
     "an unknown component": (
         {"disable": ["treafik"]},
@@ -435,6 +454,14 @@ REFUSED = {
         {"datastoreVersion": "2026-01-31 00:00:00 +0000 UTC"},
         "datastoreVersion: `2026-01-31 00:00:00 +0000 UTC` must be a major version, such as `17`, or `auto`. YAML "
         "takes `2026-01-31` for a date where it has no quotes: put it in quotes if you meant a text.",
+    ),
+    "a date that would be a file": (
+        {"topology": "single-node", "restoreFile": "2026-01-31 00:00:00 +0000 UTC"},
+        "restoreFile: `2026-01-31 00:00:00 +0000 UTC` is what YAML makes of a date without quotes; put it in quotes.",
+    ),
+    "a date that would be a name": (
+        {"projectName": "2026-01-31 00:00:00 +0000 UTC"},
+        "projectName: `2026-01-31 00:00:00 +0000 UTC` is what YAML makes of a date without quotes; put it in quotes.",
     ),
     "a time where YAML needs quotes": (
         {"namePrefix": "2026-01-31 19:25:22 +0100 +0100"},
@@ -690,6 +717,13 @@ def test_a_key_that_no_server_would_take_is_refused(tmp_path: Path, text: str, m
         "5/15 * * * *",
         "@midnight",
         "@every 1h30m",
+        "0 0 29 2 *",
+        "0 0 31 4/3 *",
+        "0 0 1,31 jun *",
+        "0 0 28/2 2 *",
+        # A day of the week is enough by itself.
+        "0 0 30 2 mon",
+        "0 0 30 2 */2",
     ],
 )
 def test_a_schedule_that_k3s_reads_is_taken(schedule: str) -> None:
@@ -701,6 +735,8 @@ def test_a_schedule_that_k3s_reads_is_taken(schedule: str) -> None:
     [
         ("61 * * * *", "has `61` for the minute, which goes from 0 to 59"),
         ("60 * * * *", "has `60` for the minute, which goes from 0 to 59"),
+        ("0 0 30 2 *", "is never due: no month that `2` names has day 30"),
+        ("0 0 31 feb,4,6/5 ?", "is never due: no month that `feb,4,6/5` names has day 31"),
         ("0 25 * * *", "has `25` for the hour, which goes from 0 to 23"),
         ("0 24 * * *", "has `24` for the hour, which goes from 0 to 23"),
         ("0 0 0 * *", "has `0` for the day of the month, which goes from 1 to 31"),
@@ -728,7 +764,7 @@ def test_a_schedule_that_k3s_does_not_read_is_refused(schedule: str, message: st
         ("postgres://u:p@host:0/db?sslmode=require", "has an invalid port; use a number from 1 to 65535"),
         ("mysql://u:p@tcp(host:65536)/db", "has an invalid port; use a number from 1 to 65535"),
         ("https://one:2379,https://two:x", "has an invalid port; use a number from 1 to 65535"),
-        ("mysql://u:p@host:3306/db", "must name a MySQL as its client does: `mysql://USER:PASSWORD@tcp(HOST:PORT)/"),
+        ("mysql://u:p@host:3306/db", "must name a MySQL as its client does, `mysql://USER:PASSWORD@tcp(HOST:PORT)/"),
         ("postgres://u:p@host:65535/db", ""),
         ("postgres://u:p%3A99999@host/db", ""),
         ("postgres://u:p@[2001:db8::1]:5432/db", ""),
@@ -738,6 +774,17 @@ def test_a_schedule_that_k3s_does_not_read_is_refused(schedule: str, message: st
         ("postgres://u:p@10.0.0.5:5432,10.0.0.6:5432/kine?application_name=a,b:c", ""),
         ("postgres://u:p@10.0.0.5:5432,10.0.0.6:99999/kine", "has an invalid port; use a number from 1 to 65535"),
         ("mysql://u:p@tcp(host:3306)/db?tls=a/b", ""),
+        ("postgres://u:p#S3cret@host:5432/db", "holds a character that a URL cannot have as it is"),
+        ("postgres://u:p%zz@host:5432/db", "holds a character that a URL cannot have as it is"),
+        ("postgres://u:p^w@host:5432/db", "holds a character that a URL cannot have as it is"),
+        ("postgres://u:p w@host:5432/db", "holds a character that a URL cannot have as it is"),
+        ("postgres://u:p!$&'()*+,;=-._~@[2001:db8::1]:5432/db?sslmode=verify-ca&x=y", ""),
+        ("mysql://u:p w#%@tcp(host:3306)/db", ""),
+        ("postgres://u:p%23%25@host:5432/db", ""),
+        ("postgres://u:p/S3cret@host:5432/db", "has an invalid port; use a number from 1 to 65535. In a password, `/`"),
+        ("postgres://u:p@host:5432/db\n", "holds a line break"),
+        ("https://host:2379#a", "holds a character that a URL cannot have as it is"),
+        ("mysql://u:p@tcp(host:3306)/db?a#b%", ""),
     ],
 )
 def test_an_endpoint_s_port_and_form_are_looked_at_without_showing_it(endpoint: str, message: str) -> None:
@@ -748,6 +795,23 @@ def test_an_endpoint_s_port_and_form_are_looked_at_without_showing_it(endpoint: 
     (problem,) = refusals(given, secrets=SECRET_KEYS)
     assert problem.startswith(f"datastoreEndpoint: its value {message}")
     assert "u:p" not in problem
+
+
+CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+
+
+def test_a_mysql_endpoint_may_be_written_as_digitalocean_shows_it() -> None:
+    shown = "mysql://doadmin:AVNS_a%23b@db-1.b.db.ondigitalocean.com:25060/defaultdb?ssl-mode=REQUIRED"
+    given = config(datastoreEngine="external", datastoreEndpoint=shown)
+    (problem,) = refusals(given)
+    assert problem.startswith("datastoreCa: has no value, and the database in datastoreEndpoint asks for TLS")
+    datastore = parse_settings(
+        {**given, "datastoreCa": CA}, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS
+    ).datastore
+    assert isinstance(datastore, ExternalDatastoreSettings)
+    assert datastore.endpoint == "mysql://doadmin:AVNS_a#b@tcp(db-1.b.db.ondigitalocean.com:25060)/defaultdb"
+    plain = config(datastoreEngine="external", datastoreEndpoint=shown.replace("REQUIRED", "DISABLED"))
+    assert parse_settings(plain, stack="dev", folder=CHECKOUT, secrets=SECRET_KEYS)
 
 
 def told_of(**changes: object) -> list[str]:
@@ -768,8 +832,18 @@ def test_a_setting_that_changes_nothing_is_told() -> None:
     assert told_of(topology="single-node", loadBalancerSize="lb-large") == ["loadBalancerSize"]
     assert told_of(loadBalancerSize="lb-large", healthCheckInterval=20) == []
     assert told_of(topology="single-node", datastoreSize="db-s-2vcpu-4gb") == ["datastoreSize"]
-    assert told_of(agentCount=0, agentSize="s-8vcpu-16gb") == ["agentSize"]
+    without_agents = {"agentSize": "s-8vcpu-16gb", "k3sAgentConfig": {"debug": True}, "maxUnavailableAgents": 2}
+    assert told_of(agentCount=0, **without_agents) == list(without_agents)
+    assert told_of(agentCount=1, **without_agents) == []
     assert told_of(vpcId="5a4981aa-9653-4bd1-bef5-d6bff52042e4", vpcCidr="10.9.0.0/24") == ["vpcCidr"]
+
+
+@pytest.mark.parametrize("spelled", ["true", "True", "TRUE"])
+def test_yaml_s_spellings_of_a_boolean_are_taken(spelled: str) -> None:
+    opposite = {"true": "false", "True": "False", "TRUE": "FALSE"}[spelled]
+    given = {**config(), "serverTaint": spelled, "hardened": opposite}
+    settings = parse_settings(given, stack="dev", folder=CHECKOUT)
+    assert (settings.server_taint, settings.hardened) == (True, False)
 
 
 def test_a_private_key_file_is_refused_without_showing_it(tmp_path: Path) -> None:
@@ -837,3 +911,46 @@ def test_the_old_cluster_s_token_is_refused_in_plain() -> None:
     (problem,) = refusals(config(datastoreRestoreFrom="old", datastoreRestoreToken="seen-by-all"), secrets=())
     assert problem.startswith("datastoreRestoreToken: is kept in plain text; set it with `pulumi config set --secret ")
     assert "seen-by-all" not in problem
+
+
+def test_what_pulumi_makes_of_texts_in_a_pool_is_taken_where_it_is_clear() -> None:
+    given = pool(count="2", image=123456, labels={"gpu": True, "rack": 7, "zone": "a"})
+    (agents,) = (
+        each for each in parse_settings(config(**given), stack="dev", folder=CHECKOUT).agent_pools if each.count
+    )
+    assert (agents.count, agents.image) == (2, "123456")
+    assert dict(agents.labels) == {"gpu": "true", "rack": "7", "zone": "a"}
+
+
+@pytest.mark.parametrize("digits", ["\u0663", "\u00b2", "9" * 5000, "1e3", "0x3", " 3", "+3", "3_0"])
+@pytest.mark.parametrize(
+    "key", ["serverCount", "agentCount", "drainTimeout", "loadBalancerSize", "datastoreVersion", "costLimit"]
+)
+def test_only_digits_of_a_sensible_number_are_a_number(key: str, digits: str) -> None:
+    (problem,) = refusals(config(**{key: digits}))
+    assert problem.startswith(f"{key}: ")
+
+
+@pytest.mark.parametrize("version", ["v1.\u0663\u0664.2+k3s1", f"v1.{'9' * 5000}.2+k3s1"])
+def test_a_release_has_plain_digits_too(version: str) -> None:
+    (problem,) = refusals(config(k3sVersion=version))
+    assert "must be a K3s release such as" in problem
+
+
+@pytest.mark.parametrize("path", ["~nouser/x/y", "a\0b/c"])
+@pytest.mark.parametrize("key", ["sshKeys", "auditLog", "kubeconfigPath"])
+def test_a_path_that_cannot_be_is_refused(key: str, path: str) -> None:
+    (problem,) = refusals(config(**{key: [path] if key == "sshKeys" else path}))
+    assert problem.startswith(f"{key}: ")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(36, "File name too long")])
+def test_a_kubeconfig_path_that_the_person_may_not_look_at_is_refused(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_dir(_: Path) -> bool:
+        raise error
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    (problem,) = refusals(config())
+    assert f"must be a path that you may use ({error.strerror})" in problem

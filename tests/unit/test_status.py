@@ -19,10 +19,10 @@ from k3s_cluster.status.report import (
     Report,
 )
 
-SERVER = NodeReport("k3s-server-1a2b", "server", "203.0.113.5", "active", True, True, True, "v1.34.2+k3s1", 7200.0)
+SERVER = NodeReport("k3s-server-1a2b", "server", "203.0.113.5", "active", True, True, True, "v1.36.4+k3s1", 7200.0)
 WELL = Report(
     stack="fra1",
-    wanted_version="v1.34.2+k3s1",
+    wanted_version="v1.36.4+k3s1",
     api=ApiReport("https://203.0.113.3:6443", None),
     nodes=(SERVER,),
     load_balancer=BalancerReport("203.0.113.3", "active"),
@@ -62,9 +62,9 @@ def test_what_is_not_well_is_said(report: Report, problem: str) -> None:
 
 
 def test_an_open_upgrade_is_shown_and_is_no_problem() -> None:
-    behind = replace(WELL, wanted_version="v1.34.3+k3s1")
+    behind = replace(WELL, wanted_version="v1.36.5+k3s1")
     assert behind.problems == ()
-    assert "v1.34.3+k3s1 is asked for; `pulumi up` upgrades k3s-server-1a2b (v1.34.2+k3s1)" in screen(
+    assert "v1.36.5+k3s1 is asked for; `pulumi up` upgrades k3s-server-1a2b (v1.36.4+k3s1)" in screen(
         behind, colour=False
     )
 

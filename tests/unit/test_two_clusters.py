@@ -50,4 +50,4 @@ def test_two_clusters_share_no_name() -> None:
 def test_the_project_s_own_cluster_keeps_the_names_it_has_had_from_the_beginning() -> None:
     names = {name for _, name in clusters("k3s")}
     assert {"server-token", "agent-token", "kubeconfig", "datastore-grants", "server-0", "server-0-droplet"} <= names
-    assert {"k3s-vpc", "k3s-datastore-cluster", "k3s-load-balancer-api", "k3s-key-pair", "agent-0-id"} <= names
+    assert {"k3s-vpc", "k3s-datastore-cluster", "k3s-load-balancer-api", "k3s-key-pair", "agent-0-name"} <= names

@@ -21,9 +21,9 @@ routes = Blueprint("firewalls", __name__)
 Item = TypeVar("Item", int, str)
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.\-]+")
-#: Each firewall has at most 50 rules, 10 droplets by id and 5 tags:
+#: Each firewall has at most 50 rules, 10 droplets by id and 5 tags, and each rule 1,000 sources or destinations:
 #: https://docs.digitalocean.com/products/networking/firewalls/details/limits/
-MOST_RULES, MOST_DROPLETS, MOST_TAGS = 50, 10, 5
+MOST_RULES, MOST_DROPLETS, MOST_TAGS, MOST_ENTRIES = 50, 10, 5, 1000
 
 
 def show_firewall(firewall: Firewall) -> Json:
@@ -207,8 +207,11 @@ def _rule(body: Body, side: str) -> FirewallRule:
         droplet_ids=_droplet_ids(store, peers),
         load_balancer_uids=peers.texts("load_balancer_uids"),
     )
-    if not (found.addresses or found.tags or found.droplet_ids or found.load_balancer_uids):
+    entries = [*found.addresses, *found.tags, *found.droplet_ids, *found.load_balancer_uids]
+    if not entries:
         raise unprocessable(f"a rule must have {side}")
+    if len(entries) > MOST_ENTRIES:
+        raise unprocessable(f"a rule may have at most {MOST_ENTRIES} {side}")
     for each in found.load_balancer_uids:
         if each not in store.load_balancers:
             raise unprocessable(f"could not find load balancer {each}")

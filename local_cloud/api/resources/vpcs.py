@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from ipaddress import IPv4Network
 
 from flask import Blueprint, Response, request
@@ -19,7 +20,7 @@ from local_cloud.api.answers import (
     unprocessable,
 )
 from local_cloud.api.body import Body
-from local_cloud.api.cloud import finish_before_answering, the_cloud
+from local_cloud.api.cloud import Cloud, finish_before_answering, the_cloud
 from local_cloud.api.records import Database, Droplet, LoadBalancer, Vpc, urn
 from local_cloud.api.store import Store, new_uuid, now
 from local_cloud.catalogue.regions import REGIONS
@@ -136,7 +137,8 @@ def delete_vpc(vpc_id: str) -> Response:
     store = cloud.store
     if vpc.default:
         raise forbidden("Can not delete default VPCs")
-    if members(store, vpc) or any(departure.vpc_uuid == vpc.id for departure in store.departures):
+    departing = any(departure.vpc_uuid == vpc.id for departure in store.departures)
+    if members(store, vpc) or departing or _have_just_left(cloud, vpc):
         raise conflict("Can not delete VPC with members")
     store.vpcs.delete(vpc.id)
     for address in store.released:
@@ -152,6 +154,12 @@ def list_members(vpc_id: str) -> Response:
     kind = request.args.get("resource_type", "")
     found = [each for each in members(store, vpc) if not kind or urn(each).split(":")[1] == kind]
     return page("members", found, lambda each: {"name": each.name, "urn": urn(each), "created_at": each.created_at})
+
+
+def _have_just_left(cloud: Cloud, vpc: Vpc) -> bool:
+    """Members count for a while after their own deletion was answered (digitalocean/terraform-provider issue 446)."""
+    since = time.time() - cloud.durations.vpc_departure
+    return any(each.network == vpc.id and each.released_at > since for each in cloud.store.released)
 
 
 def _known(vpc_id: str) -> Vpc:

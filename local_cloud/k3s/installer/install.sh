@@ -86,9 +86,10 @@ decide() {
     before=$(installed)
 }
 
-# What decides whether a running service must be started again.
+# What decides whether a running service must be started again: the binary is replaced by a rename, or stays.
 installed() {
-    sha256sum "$bin_dir/k3s" "$service" "$service_env" 2>/dev/null || true
+    stat --format='%n %i' "$bin_dir/k3s" 2>/dev/null || true
+    sha256sum "$service" "$service_env" 2>/dev/null || true
 }
 
 fetch() {

@@ -60,7 +60,7 @@ def set_tags(client: Client, kind: str, id_: str, old: Iterable[str], new: Itera
     """Tag and untag a resource (`kind` is the API's `resource_type`) so that its tags go from `old` to `new`."""
     resources = {"resources": [{"resource_id": id_, "resource_type": kind}]}
     for tag in sorted(set(old) - set(new)):
-        client.delete(f"/v2/tags/{segment(tag)}/resources", resources)
+        client.delete_if_there(f"/v2/tags/{segment(tag)}/resources", resources)
     for tag in sorted(set(new) - set(old)):
         client.post("/v2/tags", {"name": tag})
         client.post(f"/v2/tags/{segment(tag)}/resources", resources)

@@ -104,7 +104,11 @@ class Client:
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return self.request("PATCH", path, body)
 
-    def delete(self, path: str, body: Mapping[str, Any] | None = None) -> None:
+    def delete(self, path: str) -> None:
+        """DELETE; what is gone already is an error, as for most resources of the official provider."""
+        self.request("DELETE", path)
+
+    def delete_if_there(self, path: str, body: Mapping[str, Any] | None = None) -> None:
         """DELETE; what is gone already is as good as deleted."""
         try:
             self.request("DELETE", path, body)

@@ -269,7 +269,7 @@ class DatabaseConnectionPool(CloudResource):
 
     def delete(self, call: Call, id_: str, state: State) -> None:
         cluster, name = id_.split("/", 1)
-        self.client.delete(f"/v2/databases/{cluster}/pools/{segment(name)}")
+        self.client.delete_if_there(f"/v2/databases/{cluster}/pools/{segment(name)}")
 
     def imported(self, id_: str) -> tuple[str, State]:
         return "/".join(imported_parts(id_, "connection pool")), {}

@@ -53,7 +53,7 @@ class DnsRecord(CloudResource):
             self.client.put(f"{records(new['domain'])}/{id_}", body_of(new))
 
     def delete(self, call: Call, id_: str, state: State) -> None:
-        self.client.delete(f"{records(state['domain'])}/{id_}")
+        self.client.delete_if_there(f"{records(state['domain'])}/{id_}")
 
     def imported(self, id_: str) -> tuple[str, State]:
         domain, _, number = id_.partition(",")

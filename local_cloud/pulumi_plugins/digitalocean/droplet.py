@@ -163,7 +163,7 @@ class Droplet(CloudResource):
                 lambda droplet: droplet is None or droplet["status"] == "off",
                 DELETE_SECONDS,
             )
-        self.client.delete(path)
+        self.client.delete_if_there(path)
         self.wait_for(call, id_, f"droplet {name} to be gone", lambda droplet: droplet is None, DELETE_SECONDS)
 
     def resize(self, call: Call, id_: str, new: State) -> None:

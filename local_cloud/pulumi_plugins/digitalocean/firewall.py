@@ -96,7 +96,7 @@ class Firewall(CloudResource):
             self.client.put(f"/v2/firewalls/{id_}", firewall_body(new))
 
     def delete(self, call: Call, id_: str, state: State) -> None:
-        self.client.delete(f"/v2/firewalls/{id_}")
+        self.client.delete_if_there(f"/v2/firewalls/{id_}")
 
 
 def firewall_body(inputs: Mapping[str, Any]) -> dict[str, Any]:

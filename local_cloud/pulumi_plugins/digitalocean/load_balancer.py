@@ -180,7 +180,7 @@ class LoadBalancer(CloudResource):
         return kept
 
     def delete(self, call: Call, id_: str, state: State) -> None:
-        self.client.delete(f"/v2/load_balancers/{id_}")
+        self.client.delete_if_there(f"/v2/load_balancers/{id_}")
 
 
 def check_health(check: Any) -> list[tuple[str, str]]:

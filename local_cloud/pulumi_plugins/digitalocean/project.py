@@ -89,7 +89,7 @@ class Project(CloudResource):
 
         def gone() -> bool | None:
             try:
-                self.client.delete(f"/v2/projects/{id_}")
+                self.client.delete_if_there(f"/v2/projects/{id_}")
             except ApiError as error:
                 if error.status == 412 and "resources" in str(error):
                     return None

@@ -98,7 +98,7 @@ class Vpc(CloudResource):
     def delete(self, call: Call, id_: str, state: State) -> None:
         def gone() -> bool | None:
             try:
-                self.client.delete(f"/v2/vpcs/{id_}")
+                self.client.delete_if_there(f"/v2/vpcs/{id_}")
             except ApiError as error:
                 if error.status in (403, 409):
                     return None

@@ -27,8 +27,9 @@ import (
 )
 
 const (
-	joinInterval    = 2 * time.Second
-	serversInterval = 10 * time.Second
+	joinInterval = 2 * time.Second
+	// K3s watches the endpoints, and waits for a second after a change.
+	serversInterval = 3 * time.Second
 	killPatience    = 2 * time.Second
 )
 
@@ -83,10 +84,9 @@ func (a *Agent) Start(ctx context.Context) error {
 	if err := kubeconfig.Write(config, server, files(folder, "server-ca.crt", "client-kubelet.crt", "client-kubelet.key"), 0o600); err != nil {
 		return err
 	}
-	if a.Balance {
-		if err := reachServers(ctx, client); err != nil {
-			return err
-		}
+	held, err := a.holdTunnels(ctx, client, folder)
+	if err != nil {
+		return err
 	}
 	if err := a.startKubelet(ctx, folder, config, node, cluster); err != nil {
 		return err
@@ -95,9 +95,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if balancer != nil {
-		go followServers(ctx, balancer, client)
-	}
+	go followServers(ctx, client, held, balancer)
 	return describe(ctx, api, node, a.Settings.Raw("node-label"), safeArguments(a.Arguments))
 }
 
@@ -235,41 +233,41 @@ func (a *Agent) startKubelet(ctx context.Context, folder, config string, node id
 	return nil
 }
 
-// reachServers returns when every server that is advertised has answered at its own address. K3s holds a tunnel to each
-// (pkg/agent/tunnel/tunnel.go, Setup and connect), and has no kubelet before all are there (pkg/agent/run.go). A server
-// that is no longer advertised is not waited for.
-func reachServers(ctx context.Context, client *serverClient) error {
-	reached := map[string]bool{}
+// holdTunnels returns when a tunnel stands to every server that is advertised: K3s has no kubelet before all do
+// (pkg/agent/run.go). A server that is no longer advertised is not waited for. A server's own node waits for its own.
+func (a *Agent) holdTunnels(ctx context.Context, client *serverClient, folder string) (*tunnels, error) {
+	held, err := newTunnels(folder, client.caBundle)
+	if err != nil {
+		return nil, err
+	}
 	for {
-		servers, err := client.servers(ctx)
-		if err != nil {
-			klog.Errorf("Failed to retrieve list of apiservers from server: %v", err)
-		}
-		waiting := err != nil
-		for _, address := range servers {
-			if reached[address] {
-				continue
+		servers := []string{strings.TrimPrefix(a.ServerURL, "https://")}
+		if a.Balance {
+			servers, err = client.servers(ctx)
+			if err != nil {
+				klog.Errorf("Failed to retrieve list of apiservers from server: %v", err)
 			}
-			if err := client.greet(ctx, address); err != nil {
-				klog.Errorf("Failed to connect to proxy. Empty dialer response: url=wss://%s/v1-k3s/connect: %v", address, err)
-				waiting = true
-				continue
-			}
-			reached[address] = true
 		}
-		if !waiting {
-			return nil
+		if err == nil && len(servers) > 0 {
+			held.hold(ctx, servers)
+			if held.stand(ctx, joinInterval) {
+				return held, nil
+			}
 		}
 		if err := pause(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
 
-func followServers(ctx context.Context, balancer *loadBalancer, client *serverClient) {
+// followServers keeps the tunnels, and an agent's balancer, to the servers that are advertised.
+func followServers(ctx context.Context, client *serverClient, held *tunnels, balancer *loadBalancer) {
 	for {
-		if servers, err := client.servers(ctx); err == nil {
-			balancer.learn(servers)
+		if servers, err := client.servers(ctx); err == nil && len(servers) > 0 {
+			held.hold(ctx, servers)
+			if balancer != nil {
+				balancer.learn(servers)
+			}
 		}
 		select {
 		case <-ctx.Done():

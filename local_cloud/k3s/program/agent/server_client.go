@@ -98,14 +98,6 @@ func (c *serverClient) servers(ctx context.Context) ([]string, error) {
 	return servers, json.Unmarshal(text, &servers)
 }
 
-// greet asks the server at `address` (host:port) itself, not through the balancer, whether it is one of this cluster.
-func (c *serverClient) greet(ctx context.Context, address string) error {
-	there := *c
-	there.url = "https://" + address
-	_, err := there.do(ctx, http.MethodGet, "/cacerts", nil, nil)
-	return err
-}
-
 func (c *serverClient) clientCA(ctx context.Context) ([]byte, error) {
 	return c.do(ctx, http.MethodGet, "/v1-k3s/client-ca.crt", nil, nil)
 }

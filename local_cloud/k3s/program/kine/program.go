@@ -29,7 +29,8 @@ import (
 // Program is the name under which k3s starts itself again as kine.
 const Program = "kine"
 
-// kine's own defaults: github.com/k3s-io/kine, pkg/app. Its NATS driver stays out: it takes as long to build as the rest.
+// kine's own defaults (github.com/k3s-io/kine, pkg/app), but for compactInterval, which kine's command leaves at 0. Its
+// drivers for NATS and S3 stay out: they take as long to build as the rest.
 const (
 	compactInterval     = 5 * time.Minute
 	compactTimeout      = 5 * time.Second
@@ -37,7 +38,7 @@ const (
 	compactBatchSize    = 1000
 	pollBatchSize       = 500
 	notifyInterval      = 5 * time.Second
-	emulatedEtcdVersion = "3.5.13"
+	emulatedEtcdVersion = "3.6.11"
 	gracefulStop        = 2 * time.Second
 )
 

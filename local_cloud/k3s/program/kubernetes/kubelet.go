@@ -76,8 +76,7 @@ func runKubelet(ctx context.Context, flags *options.KubeletFlags, config *kubele
 		return fmt.Errorf("the fake container runtime does not start: %w", err)
 	}
 	defer fake.Stop()
-	logger := klog.Background()
-	runtimeService, err := remote.NewRemoteRuntimeService(endpoint, runtimeTimeout, noop.NewTracerProvider(), &logger)
+	runtimeService, err := remote.NewRemoteRuntimeService(ctx, endpoint, runtimeTimeout, noop.NewTracerProvider(), false)
 	if err != nil {
 		return err
 	}

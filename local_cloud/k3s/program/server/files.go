@@ -18,21 +18,24 @@ import (
 // folders of a server, below data-dir, named as K3s names them.
 type folders struct{ root string }
 
-func (f folders) tls(name string) string         { return filepath.Join(f.root, "tls", name) }
-func (f folders) cred(name string) string        { return filepath.Join(f.root, "cred", name) }
-func (f folders) manifests() string              { return filepath.Join(f.root, "manifests") }
-func (f folders) database() string               { return filepath.Join(f.root, "db") }
-func (f folders) etcd() string                   { return filepath.Join(f.database(), "etcd") }
-func (f folders) resetFlag() string              { return filepath.Join(f.database(), "reset-flag") }
-func (f folders) socket() string                 { return filepath.Join(f.root, "kine.sock") }
-func (f folders) token() string                  { return filepath.Join(f.root, "token") }
+func (f folders) tls(name string) string  { return filepath.Join(f.root, "tls", name) }
+func (f folders) cred(name string) string { return filepath.Join(f.root, "cred", name) }
+func (f folders) manifests() string       { return filepath.Join(f.root, "manifests") }
+func (f folders) database() string        { return filepath.Join(f.root, "db") }
+func (f folders) etcd() string            { return filepath.Join(f.database(), "etcd") }
+func (f folders) resetFlag() string       { return filepath.Join(f.database(), "reset-flag") }
+func (f folders) socket() string          { return filepath.Join(f.root, "kine.sock") }
+func (f folders) token() string           { return filepath.Join(f.root, "token") }
+func (f folders) egressSelection() string {
+	return filepath.Join(f.root, "etc", "egress-selector-config.yaml")
+}
 func (f folders) encryptionConfig() string       { return f.cred("encryption-config.json") }
 func (f folders) certificate(name string) string { return f.tls(name + ".crt") }
 func (f folders) key(name string) string         { return f.tls(name + ".key") }
 
 func (f folders) make() error {
 	problems := []error{}
-	for _, path := range []string{f.root, f.tls("etcd"), f.cred(""), f.manifests(), f.database()} {
+	for _, path := range []string{f.root, f.tls("etcd"), filepath.Dir(f.egressSelection()), f.cred(""), f.manifests(), f.database()} {
 		problems = append(problems, os.MkdirAll(path, 0o700))
 	}
 	return errors.Join(problems...)

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"net"
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8s.io/klog/v2"
 
 	"k3s.local/k3s/etcd"
 	"k3s.local/k3s/kine"
@@ -20,8 +23,9 @@ const (
 func kineConfig(given settings.Settings, f folders) kine.Config {
 	endpoint := given.Text("datastore-endpoint")
 	if endpoint == "" || endpoint == "sqlite://" {
-		// The options are kine's own defaults: github.com/k3s-io/kine, pkg/drivers/sqlite.
-		endpoint = "sqlite://" + f.database() + "/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate"
+		// The options are kine's own defaults: github.com/k3s-io/kine, pkg/drivers/sqlite (DefaultParams).
+		endpoint = "sqlite://" + f.database() + "/state.db?_journal_mode=WAL&_busy_timeout=30000&_synchronous=NORMAL" +
+			"&_txlock=immediate&_stmt_cache_size=20&cache=shared"
 	}
 	return kine.Config{
 		Socket:          f.socket(),
@@ -29,6 +33,29 @@ func kineConfig(given settings.Settings, f folders) kine.Config {
 		CAFile:          given.Text("datastore-cafile"),
 		CertificateFile: given.Text("datastore-certfile"),
 		KeyFile:         given.Text("datastore-keyfile"),
+	}
+}
+
+// egressSelection sends the API server's requests to kubelets through the tunnels that nodes hold:
+// github.com/k3s-io/k3s, pkg/daemons/control/deps/deps.go (genEgressSelectorConfig).
+func egressSelection(f folders, port int) map[string]any {
+	return map[string]any{
+		"apiVersion": "apiserver.k8s.io/v1beta1",
+		"kind":       "EgressSelectorConfiguration",
+		"egressSelections": []any{map[string]any{
+			"name": "cluster",
+			"connection": map[string]any{
+				"proxyProtocol": "HTTPConnect",
+				"transport": map[string]any{"tcp": map[string]any{
+					"url": "https://" + net.JoinHostPort(loopback, strconv.Itoa(port)),
+					"tlsConfig": map[string]any{
+						"caBundle":   f.certificate("server-ca"),
+						"clientCert": f.certificate("client-kube-apiserver"),
+						"clientKey":  f.key("client-kube-apiserver"),
+					},
+				}},
+			},
+		}},
 	}
 }
 
@@ -78,12 +105,18 @@ func apiServerArguments(given settings.Settings, f folders, advertise string, en
 		)
 	} else {
 		arguments = append(arguments,
-			// kine compacts by itself, and knows nothing of the key that the API server would keep for it.
+			// kine compacts by itself.
 			"--etcd-compaction-interval=0",
-			// kine cannot tell the size of an SQLite datastore unless SQLite is built with its dbstat table.
-			"--etcd-db-metric-poll-interval=0",
 			"--etcd-servers=unix://"+f.socket(),
 		)
+	}
+	switch mode := given.Text("egress-selector-mode"); mode {
+	case "disabled":
+	case "cluster", "pod":
+		klog.Warningf("egress-selector-mode: %s is taken for agent: there are no Pods to reach", mode)
+		fallthrough
+	default:
+		arguments = append(arguments, "--egress-selector-config-file="+f.egressSelection())
 	}
 	if encrypted {
 		arguments = append(arguments, "--encryption-provider-config="+f.encryptionConfig())

@@ -41,14 +41,15 @@ import (
 const (
 	tokenBytes       = 16
 	datastorePoll    = 250 * time.Millisecond
-	datastorePatient = 5 * time.Second
+	datastoreTimeout = 5 * time.Second
 	readyPoll        = 200 * time.Millisecond
 	readyTimeout     = 5 * time.Second
 	headerTimeout    = 10 * time.Second
 	// A stop with a dead datastore must end too: each part has so long, and then it is ended.
 	controllersPatience = 3 * time.Second
-	programPatience     = 3 * time.Second
-	drainPatience       = 2 * time.Second
+	datastorePatience   = 4 * time.Second
+	// The API server goes on for so long, and the datastore, which waits for its clients, with it.
+	apiServerDelay = time.Second
 )
 
 // Server is a running server.
@@ -71,6 +72,7 @@ type Server struct {
 	children []*process.Child
 	node     *agent.Agent
 	front    *http.Server
+	tunnel   *supervisor.Tunnel
 	// stopControllers ends what `working` waits for.
 	stopControllers context.CancelFunc
 	working         sync.WaitGroup
@@ -109,37 +111,39 @@ func Start(ctx context.Context, given settings.Settings, arguments []string, fai
 	return s, nil
 }
 
-// Stop ends everything in the order that lets requests in flight finish.
+// Stop ends the server as SIGTERM ends K3s: port 6443 and the datastore hear it at once, and the API server only later.
+// So new requests on connections that stand meet an API server without a datastore, until their connection is closed:
+// github.com/k3s-io/k3s, pkg/cluster/https.go, initClusterAndHTTPS (Shutdown when the context ends), and
+// github.com/k3s-io/kine, pkg/endpoint/endpoint.go (GracefulStop then).
 func (s *Server) Stop() {
-	if s.node != nil {
-		s.node.Stop()
-	}
-	s.stopControllers()
-	waitAtMost(controllersPatience, &s.working)
-	// The API server's clients first and together, then it, then its datastore.
-	var clients sync.WaitGroup
-	for _, child := range s.children {
-		if child.Name != kubeprograms.APIServer && child.Name != kine.Program && child.Name != etcd.Program {
-			clients.Add(1)
-			go func() {
-				defer clients.Done()
-				child.Stop(programPatience)
-			}()
+	var hearing sync.WaitGroup
+	hearing.Go(func() {
+		if s.node != nil {
+			s.node.Stop()
 		}
+	})
+	hearing.Go(func() {
+		s.stopControllers()
+		waitAtMost(controllersPatience, &s.working)
+	})
+	if s.front != nil {
+		// Connections without a request under way are closed, and clients of HTTP/2 are told to go.
+		go func() { _ = s.front.Shutdown(context.Background()) }()
+		defer func() { _ = s.front.Close() }()
 	}
-	clients.Wait()
-	for i := len(s.children) - 1; i >= 0; i-- {
-		s.children[i].Stop(programPatience)
+	for _, child := range s.children {
+		hearing.Go(func() {
+			if child.Name == kine.Program || child.Name == etcd.Program {
+				child.Stop(datastorePatience)
+				return
+			}
+			time.Sleep(apiServerDelay)
+			child.Stop(0)
+		})
 	}
+	hearing.Wait()
 	if s.store != nil {
 		_ = s.store.Close()
-	}
-	if s.front != nil {
-		drain, cancel := context.WithTimeout(context.Background(), drainPatience)
-		defer cancel()
-		if err := s.front.Shutdown(drain); err != nil {
-			_ = s.front.Close()
-		}
 	}
 }
 
@@ -209,7 +213,7 @@ func (s *Server) startKine(ctx context.Context) error {
 	if err := waitForFile(ctx, s.folders.socket()); err != nil {
 		return err
 	}
-	s.store, err = clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + s.folders.socket()}, DialTimeout: datastorePatient})
+	s.store, err = clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + s.folders.socket()}, DialTimeout: datastoreTimeout})
 	return err
 }
 
@@ -272,7 +276,7 @@ func waitForFile(ctx context.Context, path string) error {
 }
 
 func (s *Server) loadOnce(ctx context.Context, secret string) (bootstrap.Data, bool, error) {
-	attempt, cancel := context.WithTimeout(ctx, datastorePatient)
+	attempt, cancel := context.WithTimeout(ctx, datastoreTimeout)
 	defer cancel()
 	return bootstrap.Load(attempt, s.store, secret)
 }
@@ -344,6 +348,13 @@ func (s *Server) prepareFiles(context.Context) error {
 		if err := kubeconfig.Write(path, "https://"+net.JoinHostPort(loopback, strconv.Itoa(apiServerPort)), s.folders.credentials(user), 0o600); err != nil {
 			return err
 		}
+	}
+	egress, err := json.Marshal(egressSelection(s.folders, s.port()))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.folders.egressSelection(), egress, 0o600); err != nil {
+		return err
 	}
 	mode, err := strconv.ParseUint(s.settings.Text("write-kubeconfig-mode"), 8, 32)
 	if err != nil {
@@ -446,13 +457,18 @@ func (s *Server) listen(context.Context) error {
 	if err := join.Register(mux); err != nil {
 		return err
 	}
+	nodeName, err := s.nodeName()
+	if err != nil {
+		return err
+	}
+	s.tunnel = supervisor.NewTunnel(nodeName, clientCAs, s.client)
 	address := net.JoinHostPort(s.settings.Text("bind-address"), strconv.Itoa(s.port()))
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
 	s.front = &http.Server{
-		Handler:           mux,
+		Handler:           s.tunnel.Beside(mux),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig: &tls.Config{
 			MinVersion:   tls.VersionTLS12,
@@ -517,14 +533,13 @@ func (s *Server) startControllers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	nodeName := ""
-	if !s.settings.Bool("disable-agent") {
-		if nodeName, err = agent.Name(s.settings); err != nil {
-			return err
-		}
+	nodeName, err := s.nodeName()
+	if err != nil {
+		return err
 	}
 	working := []controller{
 		endpoints,
+		s.tunnel,
 		&controllers.Nodes{Client: s.client, ServerNode: nodeName},
 		&controllers.Manifests{Folder: s.folders.manifests(), Client: s.client, Dynamic: objects, Disabled: removed},
 	}
@@ -545,6 +560,14 @@ func (s *Server) startControllers(ctx context.Context) error {
 		}()
 	}
 	return nil
+}
+
+// nodeName is the name of this server's own node, "" if it has none.
+func (s *Server) nodeName() (string, error) {
+	if s.settings.Bool("disable-agent") {
+		return "", nil
+	}
+	return agent.Name(s.settings)
 }
 
 func (s *Server) startNode(ctx context.Context) error {

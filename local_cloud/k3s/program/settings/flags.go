@@ -148,7 +148,7 @@ var Flags = []Flag{
 	{Name: "write-kubeconfig-group", Server: true, Environment: "K3S_KUBECONFIG_GROUP", Use: Refused, Reason: "use write-kubeconfig-mode"},
 	{Name: "write-kubeconfig-name", Server: true, Use: Refused, Reason: "the kubeconfig's names are K3s's default ones"},
 	{Name: "tls-san-security", Kind: Bool, Server: true, Use: Logged, Reason: "the certificate never holds a name that was not configured"},
-	{Name: "egress-selector-mode", Server: true, Use: Logged, Reason: "the API server reaches kubelets directly, on port 10250"},
+	{Name: "egress-selector-mode", Server: true, Default: "agent"},
 	{Name: "flannel-conf", Server: true, Agent: true, Use: Logged, Reason: noPodNetwork},
 	{Name: "flannel-cni-conf", Server: true, Agent: true, Use: Logged, Reason: noPodNetwork},
 	{Name: "flannel-ipv6-masq", Kind: Bool, Server: true, Use: Logged, Reason: noPodNetwork},

@@ -155,7 +155,7 @@ func (j *Join) clientKubelet(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	certificate, err := j.Data.ClientCA.SignClient(request, "system:node:"+name, nodesGroup)
+	certificate, err := j.Data.ClientCA.SignClient(request, nodePrefix+name, nodesGroup)
 	deliver(w, certificate, err)
 }
 

@@ -13,5 +13,5 @@ droplets = [
     )
     for name in (pulumi.Config().get("droplets") or "one,two").split(",")
 ]
-Project("k3s", ProjectArgs(None, "k3s", "Development", [droplet.droplet_urn for droplet in droplets]))
+Project("k3s", ProjectArgs(None, "k3s", "Development")).hold([droplet.droplet_urn for droplet in droplets])
 pulumi.export("vpc", network.vpc_id)
