@@ -17,7 +17,7 @@ from local_cloud.toolchain.pulumi_releases import PulumiReleases, cli_release
 SOURCE = Path(__file__).parent / "pulumi"
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 #: The version that SOURCE/go.mod pins.
-BUILT_VERSION = "3.259.0"
+BUILT_VERSION = "3.274.1"
 VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 
 #: The plugins that Pulumi's own distribution has beside the CLI, as far as Python programs need them.
