@@ -139,12 +139,20 @@ def wait_for_quorum_without(
 
 
 def wait_until_healthy(server: Connection, name: str, progress: Progress) -> None:
-    """Return when the server's member is healthy. NodeError if it is not in time."""
+    """Return when the server's member is healthy, and K3s would take it out with its node. NodeError if not in time.
+
+    K3s leaves the member of a node that it has not labelled yet: github.com/k3s-io/k3s, pkg/etcd/member_controller.go,
+    onRemove.
+    """
     deadline = time.monotonic() + QUORUM_DEADLINE_SECONDS
-    while not is_healthy(server):
+    while not (is_healthy(server) and _is_labelled(server, name)):
         if time.monotonic() > deadline:
             raise NodeError(
                 f"etcd on {name} was not healthy within {QUORUM_DEADLINE_SECONDS} s; see `journalctl -u k3s`"
             )
         progress("waiting for etcd")
         time.sleep(POLL_SECONDS)
+
+
+def _is_labelled(server: Connection, name: str) -> bool:
+    return any(node["metadata"]["name"] == name for node in members([server]) or [])

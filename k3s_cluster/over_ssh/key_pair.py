@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from pulumi.dynamic import CreateResult, DiffResult, Resource
 
+from k3s_cluster.dynamic_provider import DynamicProvider
+
 
 def make_key_pair() -> tuple[str, str]:
     """A new pair: the private half in OpenSSH's format, the public half as one line without comment."""
