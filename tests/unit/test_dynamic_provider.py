@@ -1,4 +1,4 @@
-"""What a person sees of an error in a dynamic provider: the message if it was written for people, else the traceback."""
+"""What is shown of an error in a dynamic provider: the message if it was written for people, else the traceback."""
 
 from __future__ import annotations
 
