@@ -50,13 +50,22 @@ TOKEN_LENGTH = 48
 class K3sCluster(pulumi.ComponentResource):
     """Everything from the VPC to the kubeconfig. `outputs` is what a stack exports.
 
-    Datastore, load balancer and droplets come up at the same time and meet at the nodes: the first server, then the
-    other servers one by one (two that start together on an empty database can each make their own CA), then agents.
+    Datastore, load balancer and droplets come up at the same time and meet at the nodes: the first server, then all
+    others side by side (two servers that start together on an empty database can each make their own CA). Members of
+    etcd join one by one. A cluster that is there is changed node by node, servers before agents; so is one that may be
+    there, where `is_new` is false.
     """
 
     outputs: dict[str, pulumi.Input[object]]
 
-    def __init__(self, name: str, settings: ClusterSettings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ClusterSettings,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        is_new: bool = False,
+    ) -> None:
         owner = owner_of(pulumi.get_project(), settings.stack)
         require_place(settings, owner)
         for note in settings.notes:
@@ -65,6 +74,7 @@ class K3sCluster(pulumi.ComponentResource):
         super().__init__("k3s:cluster:K3sCluster", name, None, pulumi.ResourceOptions.merge(gated, opts))
         self._name = name
         self._settings = settings
+        self._is_new = is_new
         self._child = pulumi.ResourceOptions(parent=self)
         # The database is worth nothing without K3s's rows in it, its user, and the token that seals what it holds.
         protect = isinstance(settings.datastore, ManagedDatastoreSettings) and settings.datastore.protect
@@ -232,21 +242,23 @@ class K3sCluster(pulumi.ComponentResource):
             secrets = (self._token("server-token"), self._token("agent-token"))
         self._server_token: pulumi.Output[str] = pulumi.Output.secret(secrets[0])
         tokens = pulumi.Output.all(*secrets).apply(lambda known: Tokens(server=known[0], agent=known[1]))
-        servers = []
+        one_by_one = not self._is_new or isinstance(settings.datastore, EmbeddedEtcdSettings)
+        servers: list[Node] = []
         for index, machine in enumerate(self._servers):
             config = pulumi.Output.all(_addresses(machine), tokens, api_address, endpoint).apply(
                 lambda told: server_config(settings, told[0], told[1], told[2], told[3])
             )
             marks = server_marks(settings)
             servers.append(self._node(f"server-{index}", "server", machine, config, marks, datastore_ca, before))
-            before = [servers[-1]]
+            before = [servers[-1] if one_by_one else servers[0]]
+        after = servers[:1] if self._is_new else servers
         joined = []
         for pool, machines in pools:
             marks = NodeMarks(pool.labels, pool.taints)
             for index, machine in enumerate(machines):
                 told = pulumi.Output.all(_addresses(machine), tokens, marks)
                 config = told.apply(lambda known: agent_config(settings, known[0], known[1], known[2]))
-                joined.append(self._node(f"{pool.name}-{index}", "agent", machine, config, marks, None, servers))
+                joined.append(self._node(f"{pool.name}-{index}", "agent", machine, config, marks, None, after))
         return [*servers, *joined]
 
     def _node(

@@ -18,21 +18,22 @@ class PreflightError(pulumi.RunError):
         super().__init__("This plan cannot work in the account:\n" + "\n".join(f"  - {p}" for p in problems))
 
 
-def check_account(settings: ClusterSettings, credentials: Credentials | None) -> None:
-    """Say what to know of this plan, and what it costs. Raises PreflightError; changes nothing anywhere.
+def check_account(settings: ClusterSettings, credentials: Credentials | None) -> bool:
+    """Say what to know of this plan, and what it costs. True if the account is known to have no droplet of the stack.
 
-    Without credentials, and where the API does not answer, it says that it was skipped: the provider will say more.
+    Raises PreflightError; changes nothing anywhere. Without credentials, and where the API does not answer, it says
+    that it was skipped: the provider will say more.
     """
     for warning in limits.warnings(settings):
         pulumi.log.warn(warning)
     if credentials is None:
         pulumi.log.info("Preflight: skipped, because there is no DigitalOcean token to ask the account with.")
-        return
+        return False
     try:
         account = ask(Client(credentials), settings)
     except NoAnswer as reason:
         pulumi.log.info(f"Preflight: skipped, because {credentials.endpoint} does not answer ({reason}).")
-        return
+        return False
     except TokenRefused:
         raise PreflightError(
             [
@@ -47,6 +48,7 @@ def check_account(settings: ClusterSettings, credentials: Credentials | None) ->
     problems = [*preflight.problems(settings, account), *_over_budget(settings, account)]
     if problems:
         raise PreflightError(problems)
+    return preflight.is_new(settings, account)
 
 
 def _over_budget(settings: ClusterSettings, account: Account) -> list[str]:

@@ -53,6 +53,11 @@ def own_droplets(settings: ClusterSettings, account: Account) -> tuple[Droplet, 
     return tuple(one for one in account.droplets or () if tags & {tag.lower() for tag in one.tags})
 
 
+def is_new(settings: ClusterSettings, account: Account) -> bool:
+    """True if the account is known to have no droplet of the stack."""
+    return account.droplets is not None and not own_droplets(settings, account)
+
+
 def missing(group: Group, settings: ClusterSettings, account: Account) -> int:
     """How many droplets of this group are still to be made. One of another size or image has to be made anew."""
     name = f"{settings.name_prefix}-{group.kind}"

@@ -51,7 +51,8 @@ def credentials(cloud: CloudServer, token: str = TOKEN) -> Credentials:
 
 
 def test_a_good_plan_is_told_its_cost_by_reading_alone(cloud: CloudServer, said: list[str]) -> None:
-    check_account(settings(sshKeys=[]), credentials(cloud))
+    is_new = check_account(settings(sshKeys=[]), credentials(cloud))
+    assert is_new
     (cost,) = said
     assert cost.startswith("Cost: $102.45 a month (2 servers s-2vcpu-4gb $48.00, ")
     assert "Deployed now: $0.00; difference: +$102.45." in cost
@@ -137,13 +138,13 @@ def test_a_domain_that_the_account_does_not_keep_is_only_looked_for(cloud: Cloud
 
 
 def test_without_a_token_it_says_that_it_was_skipped(said: list[str]) -> None:
-    check_account(settings(), None)
+    assert not check_account(settings(), None)
     assert said == ["Preflight: skipped, because there is no DigitalOcean token to ask the account with."]
 
 
 def test_an_api_that_is_out_of_order_does_not_stop_a_plan(cloud: CloudServer, said: list[str]) -> None:
     cloud.fault(method="GET", path=".*", status=503, times=100)
-    check_account(settings(), credentials(cloud))
+    assert not check_account(settings(), credentials(cloud))
     (line,) = said
     assert line.startswith(f"Preflight: skipped, because {cloud.url} does not answer (GET ")
     assert line.endswith(" answered 503).")

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from k3s_cluster.account.facts import Account, Database, DatabaseOffer, Vpc
-from k3s_cluster.account.preflight import advice, problems
+from k3s_cluster.account.preflight import advice, is_new, problems
 from k3s_cluster.account.scopes import needed_scopes
 from k3s_cluster.settings import SECRET_KEYS, ClusterSettings, parse_settings
 from tests.unit.accounts import ACCOUNT, FINGERPRINT, HERE, LAYOUTS, with_cluster
@@ -364,6 +364,13 @@ def test_a_later_run_finds_its_own_vpc_and_droplets_in_place() -> None:
     account = with_cluster(replace(ACCOUNT, droplet_limit=4))
     own = Vpc("own", "k3s-vpc-01", "fra1", IPv4Network("10.10.10.0/24"))
     assert problems(settings(), replace(account, vpcs=(own,))) == []
+
+
+def test_a_cluster_is_new_only_where_the_account_is_known_to_have_no_droplet_of_it() -> None:
+    assert is_new(settings(), ACCOUNT)
+    assert not is_new(settings(), with_cluster(ACCOUNT))
+    assert is_new(settings(namePrefix="blue"), with_cluster(ACCOUNT))
+    assert not is_new(settings(), replace(ACCOUNT, droplets=None))
 
 
 def test_the_first_vpc_of_a_region_is_said_to_stay() -> None:

@@ -85,7 +85,7 @@ def secret(value: Any) -> str:
     return text
 
 
-def up(cloud: Cloud | None = None, **changes: object) -> tuple[Cloud, dict[str, Any]]:
+def up(cloud: Cloud | None = None, *, is_new: bool = False, **changes: object) -> tuple[Cloud, dict[str, Any]]:
     """Run the program; the cloud that saw it, and its outputs."""
     # Each run needs its own event loop, as each `pulumi up` has.
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -96,7 +96,7 @@ def up(cloud: Cloud | None = None, **changes: object) -> tuple[Cloud, dict[str, 
 
     @pulumi.runtime.test
     def program() -> pulumi.Output[None]:
-        cluster = K3sCluster("k3s", settings)
+        cluster = K3sCluster("k3s", settings, is_new=is_new)
         return pulumi.Output.all(**cluster.outputs).apply(seen.update)
 
     program()
@@ -212,6 +212,43 @@ def test_ha_nodes_get_their_configuration(ha: tuple[Cloud, dict[str, Any]]) -> N
     assert len(nodes["server-0"]["peers"]) == 1
     assert nodes["server-0"]["peers"][0]["host"] != nodes["server-0"]["host"]
     assert nodes["agent-0"].get("datastore_ca") is None
+
+
+#: What each node waits for, of the nodes: a cluster that is there changes node by node, servers before agents.
+ONE_BY_ONE = {
+    "server-0": [],
+    "server-1": ["server-0"],
+    "server-2": ["server-1"],
+    "agent-0": ["server-0", "server-1", "server-2"],
+    "agent-1": ["server-0", "server-1", "server-2"],
+}
+SIDE_BY_SIDE = {name: ["server-0"] if after else [] for name, after in ONE_BY_ONE.items()}
+
+
+@pytest.mark.parametrize(
+    ("engine", "is_new", "expected"),
+    [
+        ("pg", False, ONE_BY_ONE),
+        ("pg", True, SIDE_BY_SIDE),
+        ("etcd", False, ONE_BY_ONE),
+        # etcd takes one new member at a time.
+        ("etcd", True, {**SIDE_BY_SIDE, "server-2": ["server-1"]}),
+    ],
+)
+def test_nodes_of_a_new_cluster_join_side_by_side_and_others_change_in_turn(
+    monkeypatch: pytest.MonkeyPatch, engine: str, is_new: bool, expected: dict[str, list[str]]
+) -> None:
+    waits: dict[str, list[str]] = {}
+    register = mocks.MockMonitor.RegisterResource
+
+    def noted(monitor: mocks.MockMonitor, request: Any) -> Any:
+        waits[request.name] = sorted(urn.rpartition("::")[2] for urn in request.dependencies)
+        return register(monitor, request)
+
+    monkeypatch.setattr(mocks.MockMonitor, "RegisterResource", noted)
+    up(is_new=is_new, datastoreEngine=engine, serverCount=3, agentCount=2)
+    found = {name: [other for other in waits[name] if other in expected] for name in expected}
+    assert found == expected
 
 
 def test_user_data_of_no_droplet_holds_a_credential(ha: tuple[Cloud, dict[str, Any]]) -> None:
