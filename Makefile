@@ -48,6 +48,7 @@ lock: setup ## requirements*.txt from requirements*.in, with the hashes of every
 bench: setup ## measures what README states, and prints a table
 	@$(PYTHON) -m tests.bench $(BENCH)
 	@$(PYTHON) -m tests.plan_speed
+	@$(PYTHON) -m tests.critical_path --fast
 
 down: ## ends the local cloud and everything in it
 	@if [ -x $(PYTHON) ]; then bin/local-cloud down --all; else echo "nothing to end: this checkout was never set up"; fi

@@ -283,6 +283,7 @@ class K3sCluster(pulumi.ComponentResource):
             host_key=machine.host_key,
             private_key=self._access.private_key,
             node_password=machine.node_password,
+            authorized_keys=self._access.authorized_keys,
             k3s_version=settings.k3s_version,
             config=pulumi.Output.secret(config),
             files={**hardening.files(settings, role), **datastore_connections.files(settings, role)},

@@ -31,11 +31,13 @@ class AccessArgs:
 class Access(pulumi.ComponentResource):
     """The key that `pulumi up` logs in with, and the firewalls, which stand before any droplet does.
 
-    Outputs: `private_key` (secret), `ssh_keys` (what droplets are created with).
+    Outputs: `private_key` (secret), `ssh_keys` (fingerprints of what droplets are created with), `authorized_keys` (all
+    public keys that nodes let in).
     """
 
     private_key: pulumi.Output[str]
     ssh_keys: list[pulumi.Input[str]]
+    authorized_keys: list[pulumi.Input[str]]
 
     def __init__(self, name: str, args: AccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("k3s:cloud:Access", name, None, opts)
@@ -55,17 +57,23 @@ class Access(pulumi.ComponentResource):
             _firewall(f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings, args.vpc_range), child),
         ]
         self.private_key = pulumi.Output.secret(pair.private_key)
-        self.ssh_keys = [key.fingerprint, *(account_key(entry, child) for entry in settings.access.account_keys)]
-        self.register_outputs({"private_key": self.private_key, "ssh_keys": self.ssh_keys})
+        of_account = [account_key(entry, child) for entry in settings.access.account_keys]
+        self.ssh_keys = [key.fingerprint, *(fingerprint for fingerprint, _ in of_account)]
+        self.authorized_keys = [pair.public_key, *(key for _, key in of_account), *settings.access.public_keys]
+        self.register_outputs(
+            {"private_key": self.private_key, "ssh_keys": self.ssh_keys, "authorized_keys": self.authorized_keys}
+        )
 
 
-def account_key(entry: str, opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
-    """The fingerprint of a key of the account, which is given by name or as that fingerprint (MD5, as there)."""
+def account_key(entry: str, opts: pulumi.ResourceOptions) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
+    """Fingerprint and text of a key of the account, which is given by name or by that fingerprint (MD5, as there)."""
     octets = entry.split(":")
+    invoke = pulumi.InvokeOutputOptions(parent=opts.parent)
     if len(octets) == 16 and all(len(octet) == 2 for octet in octets):
-        return entry
-    found = digitalocean.get_ssh_key_output(name=entry, opts=pulumi.InvokeOutputOptions(parent=opts.parent))
-    return found.fingerprint
+        only = digitalocean.GetSshKeysFilterArgs(key="fingerprint", values=[entry])
+        return entry, digitalocean.get_ssh_keys_output(filters=[only], opts=invoke).ssh_keys[0].public_key
+    found = digitalocean.get_ssh_key_output(name=entry, opts=invoke)
+    return found.fingerprint, found.public_key
 
 
 def node_rules(

@@ -17,6 +17,7 @@ from k3s_cluster.account.client import Credentials
 from k3s_cluster.account.provider import AccountProvider
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
 from k3s_cluster.over_ssh import (
+    authorized_keys,
     embedded_etcd,
     etcd_bucket,
     etcd_membership,
@@ -40,7 +41,7 @@ NODE_PASSWORD_PATH = "/etc/rancher/node/password"  # noqa: S105 - a path
 #: What is compared with the node's last known state; a change of any other property is only noted.
 _TOLD = (
     *("role", "name", "size", "k3s_version", "config", "datastore_ca", "api_name", "server_addresses"),
-    *("files", "labels", "taints", "drain_timeout", "health_check"),
+    *("files", "labels", "taints", "drain_timeout", "health_check", "authorized_keys"),
 )
 
 
@@ -55,11 +56,12 @@ class NodeArgs:
     """What a node is told. `config` holds secrets. `files` maps paths to the texts that go with it.
 
     `peers` are the cluster's servers, this node left out. `node_password` is the same for a rebuilt droplet, so that
-    the cluster takes it for the same node. `drain_timeout` is in seconds. `health_check` is the load balancer's
-    (`interval` in seconds, `healthy`, `unhealthy`), None for what is behind none. `size` is the droplet's, if it is
-    resized in place: then the node is waited for. `etcd_member` is true for servers that keep the cluster's state
-    themselves; `server_addresses` then leave out the node's own. `from_backup` is true for those of them whose cluster
-    is made from a backup: none may begin without it.
+    the cluster takes it for the same node. `authorized_keys` are the public keys that are let in by SSH.
+    `drain_timeout` is in seconds. `health_check` is the load balancer's (`interval` in seconds, `healthy`,
+    `unhealthy`), None for what is behind none. `size` is the droplet's, if it is resized in place: then the node is
+    waited for. `etcd_member` is true for servers that keep the cluster's state themselves; `server_addresses` then
+    leave out the node's own. `from_backup` is true for those of them whose cluster is made from a backup: none may
+    begin without it.
     """
 
     role: Role
@@ -70,6 +72,7 @@ class NodeArgs:
     host_key: pulumi.Input[str]
     private_key: pulumi.Input[str]
     node_password: pulumi.Input[str]
+    authorized_keys: Sequence[pulumi.Input[str]]
     k3s_version: str
     config: pulumi.Input[str]
     files: dict[str, str]
@@ -140,6 +143,7 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
         ready = partial(_is_ready, props, progress)
         node = stack.enter_context(reach(props, credentials if olds else None, ready, progress))
         wait_for_first_boot(node, progress)
+        authorized_keys.keep(node, props["authorized_keys"])
         check = traffic.HealthCheck.of(props["health_check"]) if props.get("health_check") else None
         if check:
             traffic.install(node)
@@ -261,6 +265,7 @@ def _observe(props: dict[str, Any]) -> dict[str, Any]:
                 "k3s_version": k3s_service.installed_version(node) or "",
                 "config": node.read_file(CONFIG_PATH) or "",
                 "files": {path: node.read_file(path) or "" for path in props.get("files") or {}},
+                "authorized_keys": authorized_keys.found(node, props.get("authorized_keys") or []),
                 "ready": k3s_service.is_active(node, props["role"]) and not k3s_service.restart_is_owed(node),
                 "reboot_required": packages is not None,
             }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import brought_up
-from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, open_to_outsider, rented_with_prefix, run
+from tests.e2e.stack import LOCAL, LOCAL_CLOUD, Stack, api, open_to_outsider, rented_with_prefix, run
 from tests.e2e.status import status
 
 PREFIX = "e2e-single"
@@ -102,6 +102,52 @@ def test_admin_ranges_are_changed_in_place_and_shut_the_outsider_out(stack: Stac
     assert stack.nodes() == {server["name"]: True}
     stack.configure()
     stack.up()
+
+
+def test_keys_of_people_are_let_in_and_taken_off_a_node_that_is_there(stack: Stack, tmp_path: Path) -> None:
+    (server,) = stack.outputs()["servers"]
+    keys = {name: tmp_path / name for name in ("ann", "bob", "eve")}
+    for key in keys.values():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", str(key))
+    text = {name: key.with_suffix(".pub").read_text().strip() for name, key in keys.items()}
+    added = {
+        name: api("POST", "account/keys", {"name": f"e2e-{name}", "public_key": text[name]})["ssh_key"]
+        for name in ("ann", "bob")
+    }
+
+    options = ("BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no")
+    given = [word for option in (*options, "UserKnownHostsFile=/dev/null") for word in ("-o", option)]
+    host = f"root@{server['publicAddress']}"
+
+    def may_log_in() -> list[str]:
+        tried = {
+            name: run(LOCAL, "ssh", *given, "-i", str(key), host, "true", check=False) for name, key in keys.items()
+        }
+        return [name for name, done in tried.items() if done.returncode == 0]
+
+    def began() -> str:
+        return run(LOCAL_CLOUD, "shell", server["name"], "systemctl", "show", "--property=MainPID", "k3s").stdout
+
+    before = began()
+    assert may_log_in() == []
+    # By name, by fingerprint, by file.
+    stack.configure(sshKeys=["e2e-ann", added["bob"]["fingerprint"], f"{keys['eve']}.pub"])
+    stack.up()
+    assert may_log_in() == ["ann", "bob", "eve"]
+    stack.preview("--expect-no-changes")
+    stack.configure(sshKeys=["e2e-ann"])
+    stack.up()
+    assert may_log_in() == ["ann"]
+    # Taken off by hand: found by a refresh, and put back.
+    run(LOCAL_CLOUD, "shell", server["name"], "sed", "-i", "/ ann$/d", "/root/.ssh/authorized_keys")
+    stack.up("--refresh")
+    assert may_log_in() == ["ann"]
+    stack.configure()
+    stack.up()
+    assert may_log_in() == []
+    assert began() == before, "K3s was restarted for it"
+    for key in added.values():
+        api("DELETE", f"account/keys/{key['id']}")
 
 
 def test_a_new_size_keeps_the_droplet_and_its_data(stack: Stack) -> None:
