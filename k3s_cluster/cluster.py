@@ -303,6 +303,7 @@ class K3sCluster(pulumi.ComponentResource):
             health_check=_health_check(settings) if role == "server" else None,
             etcd_member=etcd_member,
             from_backup=etcd_member and bool(settings.restore_file),
+            fixed=immutable_settings.of(server_rules(settings)) if role == "server" else {},
         )
         return Node(self._logical_name(name), args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
 

@@ -9,9 +9,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, UpdateResult
 
-from k3s_cluster import immutable_settings, k3s_version
 from k3s_cluster.dynamic_provider import DynamicProvider
-from k3s_cluster.k3s_config import server_rules
 from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings, ManagedDatastoreSettings
 
 _NEW_STACK = "make another stack with it, and move there"
@@ -29,7 +27,6 @@ _FIXED = {
     "there; set it back, and restore another backup into a new stack, or `pulumi destroy` this one first, which "
     "datastoreProtect `false` and `pulumi up` allow",
 }
-_ALWAYS = {"secrets-encryption": "true"}
 #: What a setting is called that is not given.
 _NONE = {"vpc_id": "the stack's own VPC", "restore_file": "no backup", "datastore_restore": "no backup"}
 #: Settings that would replace servers which hold the cluster's state, and what to do instead.
@@ -69,10 +66,8 @@ class InvariantsArgs:
     datastore_engine: str
     restore_file: str | None
     datastore_restore: str | None
-    k3s_version: str
     image: str | None
     server_size: str | None
-    unchangeable: dict[str, str]
 
 
 def of(settings: ClusterSettings) -> InvariantsArgs:
@@ -87,10 +82,8 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
         datastore_engine=settings.datastore.engine,
         restore_file=Path(settings.restore_file).name if settings.restore_file else None,
         datastore_restore=_datastore_restore(settings),
-        k3s_version=settings.k3s_version,
         image=settings.image if single or etcd else None,
         server_size=settings.servers.size if etcd and not single else None,
-        unchangeable=immutable_settings.of(server_rules(settings)),
     )
 
 
@@ -99,15 +92,6 @@ def _datastore_restore(settings: ClusterSettings) -> str | None:
     if restore is None:
         return None
     return f"{restore.cluster} of {restore.at}" if restore.at else restore.cluster
-
-
-def _version_refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
-    """The first reason why K3s may not go from the one version to the other."""
-    step = (olds["k3s_version"], news["k3s_version"])
-    found = [k3s_version.refusal(*step)]
-    if olds.get("datastore_engine") == "etcd":
-        found.append(k3s_version.etcd_refusal(*step))
-    return [reason for reason in found if reason][:1]
 
 
 def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]]:
@@ -119,8 +103,6 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
         if was != will and not (name == "vpc_cidr" and None in (was, will)):
             was, will = (f"`{side}`" if side else _NONE.get(name, "none") for side in (was, will))
             found.append((_KEYS[name], f"cannot change from {was} to {will}: {reason}"))
-    for version in _version_refusals(olds, news):
-        found.append(("k3sVersion", version))
     single = news.get("topology") == "single-node"
     whose = "on a single node: its droplet" if single else "with etcd inside the servers: all their droplets"
     for name, way in _ON_SERVERS_DISKS.items():
@@ -132,11 +114,6 @@ def refusals(olds: dict[str, Any], news: dict[str, Any]) -> list[tuple[str, str]
                     f"state on {'its disk' if single else 'their disks'} lost; {way}",
                 )
             )
-    # What every cluster of this program has was once left out.
-    before, after = ({**_ALWAYS, **(side.get("unchangeable") or {})} for side in (olds, news))
-    for key, was, will in immutable_settings.changes(before, after):
-        reason = immutable_settings.REASONS[key]
-        found.append((f"k3sServerConfig.{key}", f"cannot change from {was} to {will}: {reason}"))
     return found
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from k3s_cluster import k3s_version, server_changes
 from k3s_cluster.account.client import Credentials
 from k3s_cluster.account.provider import AccountProvider
 from k3s_cluster.k3s_config import CONFIG_PATH, Role
@@ -61,7 +62,7 @@ class NodeArgs:
     `unhealthy`), None for what is behind none. `size` is the droplet's, if it is resized in place: then the node is
     waited for. `etcd_member` is true for servers that keep the cluster's state themselves; `server_addresses` then
     leave out the node's own. `from_backup` is true for those of them whose cluster is made from a backup: none may
-    begin without it.
+    begin without it. `fixed` are the settings of a server that its cluster keeps for life.
     """
 
     role: Role
@@ -87,10 +88,15 @@ class NodeArgs:
     health_check: dict[str, int] | None
     etcd_member: bool = False
     from_backup: bool = False
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
 
 class NodeProvider(AccountProvider):
     """Brings one node to what it is told, and keeps it there. Every step may be repeated."""
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        refused = server_changes.refusals(olds, news) if news["role"] == "server" else []
+        return CheckResult(news, [CheckFailure(setting, f"{setting} {reason}.") for setting, reason in refused])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         traffic.note(props["private_key"], props.get("health_check"))
@@ -150,16 +156,15 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
         peers = etcd_membership.peers(props, stack, node, progress) if props.get("etcd_member") else None
-        upgraded = bool(olds) and k3s_service.installed_version(node) != props["k3s_version"]
-        if upgraded and peers is not None:
-            etcd_membership.keep_quorum(props, node, peers, progress)
-        drained_for = _drain_for_upgrade(props, stack, node, progress) if upgraded else 0.0
-        changed = k3s_service.restart_is_owed(node)
-        k3s_service.owe_restart(node)
-        changed = k3s_service.install(node, role, props["k3s_version"], progress) or changed
+        changed = _install(props, olds, node, progress)
+        upgraded, drained_for = bool(olds) and changed and _runs_another_version(props, stack, node, progress), 0.0
         if k3s_service.runs(node, role):
             # The installer takes that away, and until the restart a reboot may come.
             k3s_service.start_at_boot(node, role)
+        if upgraded:
+            if peers is not None:
+                etcd_membership.keep_quorum(props, node, peers, progress)
+            drained_for = _drain_for_upgrade(props, stack, node, progress)
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
         changed = (
             k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
@@ -190,6 +195,32 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
     if upgraded:
         took = time.monotonic() - began
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
+
+
+def _install(props: dict[str, Any], olds: dict[str, Any], node: Connection, progress: Progress) -> bool:
+    """Bring the node's K3s to its version, while the old one still runs. True if a restart is owed for it, or was.
+
+    NodeError if the version cannot be had, or follows no other: the node is as it was, and serves.
+    """
+    role, version = props["role"], props["k3s_version"]
+    installed, owed = k3s_service.installed_version(node), k3s_service.restart_is_owed(node)
+    # What the state knows is what the node was brought to; a change that failed half way may have gone further.
+    reason = k3s_version.refusal(installed, version) if olds and role == "server" and installed else None
+    if reason:
+        raise NodeError(f"{props['name']} has K3s {installed} on it: {reason}")
+    k3s_service.owe_restart(node)
+    try:
+        return k3s_service.install(node, role, version, progress) or owed
+    except NodeError:
+        if not owed and k3s_service.installed_version(node) == installed:
+            k3s_service.restart_is_done(node)
+        raise
+
+
+def _runs_another_version(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> bool:
+    """Whether the cluster says that the node runs another K3s than it is to run."""
+    state = k3s_service.node_state(_server_to_ask(props, node, stack, progress), props["name"])
+    return state is not None and state.version != props["k3s_version"]
 
 
 def _leave_traffic(
@@ -232,7 +263,7 @@ def _put_back_others(props: dict[str, Any], progress: Progress) -> None:
 
 
 def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> float:
-    """Empty the node before its K3s is exchanged, if another node can take its pods. Seconds that pods took to move.
+    """Empty the node before another K3s starts on it, if others can take its pods. Seconds that pods took to move.
 
     NodeError if they do not move in time: the node is left as it was, and the roll stops.
     """

@@ -155,7 +155,7 @@ def test_agents_come_and_go_within_the_disruption_budget(stack: Stack) -> None:
     assert min(seen) >= BUDGET
 
 
-#: What cannot change is said all at once; what cannot be read, alone.
+#: What cannot change is said all at once, of the cloud first, then of K3s; what cannot be read, alone.
 REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "one server": ({"serverCount": 1}, ("is too few for topology `ha`",)),
     "malformed": ({"k3sVersion": "1.34"}, ("must be a K3s release such as",)),
@@ -163,9 +163,13 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"k3sVersion": "v1.35.5+k3s1", "k3sServerConfig": {"flannel-backend": "host-gw", "secrets-encryption": False}},
         ("K3s cannot go back", "flannel-backend cannot change", "secrets-encryption cannot change"),
     ),
-    "skipped minor, pod range, region": (
-        {"k3sVersion": "v1.37.0+k3s1", "k3sServerConfig": {"cluster-cidr": "10.50.0.0/16"}, "region": "nyc3"},
-        ("skips a minor version", "cluster-cidr cannot change", "region cannot change"),
+    "skipped minor, pod range": (
+        {"k3sVersion": "v1.37.0+k3s1", "k3sServerConfig": {"cluster-cidr": "10.50.0.0/16"}},
+        ("skips a minor version", "cluster-cidr cannot change"),
+    ),
+    "skipped minor, region, topology": (
+        {"k3sVersion": "v1.37.0+k3s1", "region": "nyc3", "topology": "single-node"},
+        ("region cannot change", "topology cannot change"),
     ),
 }
 
@@ -189,6 +193,19 @@ def test_refused_in_the_plan(stack: Stack, settings: dict[str, Any], messages: t
 def test_nothing_was_touched_by_what_was_refused(stack: Stack) -> None:
     stack.preview("--expect-no-changes")
     assert set(versions(stack).values()) == {FIRST}
+
+
+def test_a_version_that_was_never_released_touches_no_node_and_can_be_taken_back(stack: Stack) -> None:
+    before = [started_at(name, "k3s") for name in names(stack, "servers")]
+    stack.configure(k3sVersion="v1.36.99+k3s1")
+    failed = stack.up(check=False)
+    stack.configure()
+    assert failed.returncode != 0
+    assert "v1.36.99+k3s1" in failed.stdout
+    assert not any(node(stack, name)["spec"].get("unschedulable") for name in stack.nodes())
+    assert " unchanged" in stack.up("--refresh").stdout
+    stack.preview("--expect-no-changes")
+    assert [started_at(name, "k3s") for name in names(stack, "servers")] == before
 
 
 def test_the_plan_of_an_upgrade_names_each_node_with_both_versions(stack: Stack) -> None:
