@@ -190,6 +190,7 @@ def _node(
         ready=found.ready if found else None,
         version=found.version if found else None,
         age=found.age if found else None,
+        cordoned=bool(found and found.cordoned),
     )
 
 

@@ -25,11 +25,12 @@ TIMEOUT_SECONDS = 5
 
 @dataclass(frozen=True)
 class ClusterNode:
-    """A node object. `age` is in seconds."""
+    """A node object. `age` is in seconds; `cordoned` is true if the scheduler gives it no new pods."""
 
     ready: bool
     version: str
     age: float
+    cordoned: bool
 
 
 class Kubernetes:
@@ -104,4 +105,5 @@ def _cluster_node(node: dict[str, Any], now: datetime) -> ClusterNode:
         ready=conditions.get("Ready") == "True",
         version=str(node["status"]["nodeInfo"]["kubeletVersion"]),
         age=(now - began).total_seconds(),
+        cordoned=bool(node["spec"].get("unschedulable")),
     )

@@ -63,7 +63,7 @@ def _row(node: NodeReport) -> tuple[str, ...]:
     return (
         node.name,
         node.role,
-        "unknown" if node.ready is None else "yes" if node.ready else "no",
+        "unknown" if node.ready is None else ("yes" if node.ready else "no") + (", cordoned" if node.cordoned else ""),
         node.version or "-",
         "-" if node.age is None else duration(node.age),
         node.droplet or "unknown",

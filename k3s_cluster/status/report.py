@@ -24,6 +24,7 @@ class NodeReport:
     ready: bool | None
     version: str | None
     age: float | None
+    cordoned: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,4 +135,6 @@ def node_problem(node: NodeReport) -> str | None:
         return "does not answer SSH"
     if node.ready is False:
         return "is not Ready"
+    if node.cordoned:
+        return f"is cordoned, and takes no new pods: `kubectl uncordon {node.name}`"
     return None

@@ -188,6 +188,7 @@ def test_a_drained_node_s_pods_move(stack: Stack) -> None:
     running = [pod["spec"]["nodeName"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     assert len(running) == 3
     assert node not in running
+    assert f"{node} is cordoned, and takes no new pods" in status(stack).stdout
     stack.kubectl("uncordon", node)
 
 

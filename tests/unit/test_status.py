@@ -40,6 +40,10 @@ def test_a_cluster_that_is_well_has_no_problem() -> None:
 SICK: dict[str, tuple[Report, str]] = {
     "API": (replace(WELL, api=ApiReport("https://a", "etcd failed")), "the API at https://a is not ready: etcd failed"),
     "not Ready": (replace(WELL, nodes=(replace(SERVER, ready=False),)), "k3s-server-1a2b is not Ready"),
+    "cordoned": (
+        replace(WELL, nodes=(replace(SERVER, cordoned=True),)),
+        "k3s-server-1a2b is cordoned, and takes no new pods: `kubectl uncordon k3s-server-1a2b`",
+    ),
     "off": (replace(WELL, nodes=(replace(SERVER, droplet="off", answers_ssh=False),)), "k3s-server-1a2b is off"),
     "silent": (replace(WELL, nodes=(replace(SERVER, answers_ssh=False),)), "k3s-server-1a2b does not answer SSH"),
     "droplet gone": (replace(WELL, nodes=(replace(SERVER, droplet="gone"),)), "has no droplet any more"),
