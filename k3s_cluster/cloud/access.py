@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_digitalocean as digitalocean
@@ -54,7 +55,9 @@ class Access(pulumi.ComponentResource):
                 server_rules(settings, args.vpc_range, args.server_tag),
                 child,
             ),
-            _firewall(f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings, args.vpc_range), child),
+            _firewall(
+                f"{settings.name_prefix}-agents", args.agent_tag, node_rules(settings, args.vpc_range, "agents"), child
+            ),
         ]
         self.private_key = pulumi.Output.secret(pair.private_key)
         of_account = [account_key(entry, child) for entry in settings.access.account_keys]
@@ -77,9 +80,12 @@ def account_key(entry: str, opts: pulumi.ResourceOptions) -> tuple[pulumi.Input[
 
 
 def node_rules(
-    settings: ClusterSettings, vpc_range: pulumi.Input[str]
+    settings: ClusterSettings, vpc_range: pulumi.Input[str], own: Literal["servers", "agents"]
 ) -> tuple[digitalocean.FirewallInboundRuleArgs, ...]:
-    """What may come in to every node: SSH for administrators, K3s's own traffic inside the VPC, ingress for all."""
+    """What may come in to every node: SSH for administrators, K3s's own traffic inside the VPC, ingress for all.
+
+    What the stack adds for `own` comes after it.
+    """
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
     vpc = (vpc_range,)
     backend = str(settings.server_config.get("flannel-backend", "vxlan"))
@@ -91,6 +97,9 @@ def node_rules(
     ]
     if settings.serves_ingress:
         rules += [_inbound("tcp", "80", EVERYONE), _inbound("tcp", "443", EVERYONE)]
+    for rule in settings.access.inbound:
+        if rule.nodes in ("all", own):
+            rules.append(_inbound(rule.protocol, rule.port_range, tuple(map(str, rule.sources))))
     return tuple(rules)
 
 
@@ -104,7 +113,7 @@ def server_rules(
     single = settings.load_balancer is None
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
     sources = (vpc_range, *(administrators if single else ()))
-    rules = [*node_rules(settings, vpc_range), _inbound("tcp", str(API_PORT), sources)]
+    rules = [*node_rules(settings, vpc_range, "servers"), _inbound("tcp", str(API_PORT), sources)]
     if not single:
         rules.append(_inbound("tcp", str(HEALTH_CHECK_PORT), (vpc_range,)))
     if isinstance(settings.datastore, EmbeddedEtcdSettings):

@@ -11,6 +11,8 @@ from typing import Literal
 
 Topology = Literal["single-node", "ha"]
 Network = IPv4Network | IPv6Network
+FirewallProtocol = Literal["tcp", "udp"]
+FirewallNodes = Literal["all", "servers", "agents"]
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,29 @@ class LoadBalancerSettings:
 
 
 @dataclass(frozen=True)
+class InboundRule:
+    """One rule. `ports` are the first and the last one; `nodes` says which firewall has it."""
+
+    nodes: FirewallNodes
+    protocol: FirewallProtocol
+    ports: tuple[int, int]
+    sources: tuple[Network, ...]
+
+    @property
+    def port_range(self) -> str:
+        """As DigitalOcean writes it."""
+        first, last = self.ports
+        return str(first) if first == last else f"{first}-{last}"
+
+
+@dataclass(frozen=True)
 class AccessSettings:
-    """Who may reach SSH and the API, and whose keys lie on the droplets besides the stack's own."""
+    """Who may reach SSH and the API, whose keys lie on the nodes besides the stack's own, and what else may come in."""
 
     admin_cidrs: tuple[Network, ...]
     account_keys: tuple[str, ...]
     public_keys: tuple[str, ...]
+    inbound: tuple[InboundRule, ...]
 
     @property
     def open_to_everyone(self) -> bool:

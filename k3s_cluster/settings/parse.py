@@ -16,6 +16,7 @@ from k3s_cluster import k3s_version
 from k3s_cluster.settings import address_ranges, component_arguments, managed_flags
 from k3s_cluster.settings import values as rule
 from k3s_cluster.settings.defaults import as_pulumi_holds, defaults
+from k3s_cluster.settings.firewall_rules import firewall_rules
 from k3s_cluster.settings.k3s_flags import SETTINGS, Role
 from k3s_cluster.settings.model import (
     AccessSettings,
@@ -47,6 +48,8 @@ RESERVED_ADDRESSES = 5
 
 #: docs.digitalocean.com/products/networking/firewalls/details/limits: in one rule.
 FIREWALL_SOURCES_MOST = 1000
+#: Where Traefik listens on every node.
+INGRESS_PORTS = (80, 443)
 
 
 class SettingsError(pulumi.RunError):
@@ -114,6 +117,7 @@ _RULES: dict[str, Callable[[str], object]] = {
     "healthCheckHealthy": rule.whole_number(2, 10),
     "healthCheckUnhealthy": rule.whole_number(2, 10),
     "adminCidrs": rule.list_of(rule.admin_range),
+    "firewallRules": firewall_rules,
     "sshKeys": rule.ssh_keys,
     "reservedIp": rule.optional(rule.reserved_address),
     "apiDomain": rule.optional(rule.domain_name),
@@ -343,7 +347,7 @@ def _build(values: Mapping[str, object], stack: str) -> ClusterSettings:
         if ha
         else None,
         restore_file=value("restoreFile", str) or None,
-        access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public),
+        access=AccessSettings(value("adminCidrs", tuple), keys.account, keys.public, value("firewallRules", tuple)),
         reserved_ip=optional("reservedIp"),
         api_domain=optional("apiDomain"),
         kubeconfig_path=value("kubeconfigPath", str),
@@ -500,6 +504,12 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
             f"adminCidrs: holds {given} ranges, and a rule of this stack's firewalls takes {most}; give networks "
             "instead of single addresses."
         )
+    for opened in settings.access.inbound if settings.serves_ingress else ():
+        if opened.protocol == "tcp" and any(opened.ports[0] <= port <= opened.ports[1] for port in INGRESS_PORTS):
+            problems.append(
+                f"firewallRules: opens tcp {opened.port_range}, and ports 80 and 443 are open to everybody while "
+                "Traefik serves there; leave them out, or put `traefik` into disable."
+            )
     if settings.server_taint and settings.agent_count == 0:
         problems.append(
             "serverTaint: `true` keeps workloads off the servers, and this stack has no agents to take them; "

@@ -92,13 +92,18 @@ def test_an_outsider_reaches_ssh_and_the_api_and_nothing_else(stack: Stack) -> N
     assert {port for port in ports if open_to_outsider(server["publicAddress"], port)} == {22, 6443}
 
 
-def test_admin_ranges_are_changed_in_place_and_shut_the_outsider_out(stack: Stack) -> None:
-    stack.configure(adminCidrs=["198.51.100.10/32"])
+def test_admin_ranges_and_further_rules_are_changed_in_place(stack: Stack) -> None:
+    (server,) = stack.outputs()["servers"]
+    listener = ("systemd-run", "--quiet", "--unit=listener", "python3", "-m", "http.server", "30080")
+    run(LOCAL_CLOUD, "shell", server["name"], *listener)
+    assert not open_to_outsider(server["publicAddress"], 30080)
+    rules = [{"ports": "30080-30081", "sources": ["0.0.0.0/0"], "nodes": "servers"}]
+    stack.configure(adminCidrs=["198.51.100.10/32"], firewallRules=rules)
     done = stack.up()
     assert "replace" not in done.stdout
-    (server,) = stack.outputs()["servers"]
     for port in (22, 6443):
         assert not open_to_outsider(server["publicAddress"], port)
+    assert open_to_outsider(server["publicAddress"], 30080)
     assert stack.nodes() == {server["name"]: True}
     stack.configure()
     stack.up()

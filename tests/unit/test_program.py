@@ -281,6 +281,27 @@ def test_ha_firewalls(ha: tuple[Cloud, dict[str, Any]]) -> None:
     assert inbound(ha[0], "k3s-servers") == agents | {("tcp", "6443", VPC), ("tcp", "6440", VPC)}
 
 
+def test_further_rules_are_in_the_firewall_of_the_nodes_that_they_are_for() -> None:
+    rules = [
+        {"ports": "30080-30090", "sources": ["198.51.100.0/24", "2001:db8::/64"]},
+        {"ports": 9000, "sources": ["10.99.0.0/16"], "nodes": "agents", "protocol": "udp"},
+        {"ports": 9000, "sources": ["10.99.0.0/16"], "nodes": "servers"},
+    ]
+    cloud, _ = up(firewallRules=rules)
+    firewalls = cloud.of("Firewall")
+
+    def opened(name: str) -> set[tuple[str, str, tuple[str, ...]]]:
+        return {
+            (rule["protocol"], rule["portRange"], tuple(rule["sourceAddresses"]))
+            for rule in firewalls[name]["inboundRules"]
+            if rule.get("portRange") in ("30080-30090", "9000")
+        }
+
+    for_all = ("tcp", "30080-30090", ("198.51.100.0/24", "2001:db8::/64"))
+    assert opened("k3s-servers") == {for_all, ("tcp", "9000", ("10.99.0.0/16",))}
+    assert opened("k3s-agents") == {for_all, ("udp", "9000", ("10.99.0.0/16",))}
+
+
 def test_the_load_balancer_is_let_in_wherever_it_connects_from(ha: tuple[Cloud, dict[str, Any]]) -> None:
     (balancer,) = (args for args in ha[0].made.values() if args.typ.endswith(":LoadBalancer"))
     firewall = ha[0].of("Firewall")["k3s-api-loadbalancer"]

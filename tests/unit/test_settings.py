@@ -538,6 +538,55 @@ REFUSED = {
         {"adminCidrs": ["2001:db8::/64"]},
         "adminCidrs: holds no IPv4 range, and droplets are reached by IPv4; name your own address.",
     ),
+    "firewall rules as a text": (
+        {"firewallRules": "8080"},
+        "firewallRules: `8080` must be a list of rules, each with ports and sources.",
+    ),
+    "a firewall rule without sources": (
+        {"firewallRules": [{"ports": 8080}]},
+        'firewallRules: `[{"ports": 8080}]` has no list of sources in rule 1, such as `198.51.100.0/24`, or '
+        "`0.0.0.0/0` for everybody.",
+    ),
+    "a firewall rule with a misspelt key": (
+        {"firewallRules": [{"port": 8080}]},
+        'firewallRules: `[{"port": 8080}]` has the unknown key `port` in rule 1; there are `ports`, `sources`, '
+        "`protocol` or `nodes`.",
+    ),
+    "a firewall rule for a range that ends before it begins": (
+        {"firewallRules": [{"ports": "90-80", "sources": ["10.0.0.0/8"]}]},
+        'firewallRules: `[{"ports": "90-80", "sources": ["10.0.0.0/8"]}]` has `90-80` for ports in rule 1, which must '
+        "be a port or a range such as `30000-32767`, up to 65535.",
+    ),
+    "a firewall rule for another protocol": (
+        {"firewallRules": [{"ports": "80", "sources": ["10.0.0.0/8"], "protocol": "icmp"}]},
+        'firewallRules: `[{"ports": "80", "sources": ["10.0.0.0/8"], "protocol": "icmp"}]` has `icmp` for protocol in '
+        "rule 1, which must be `tcp` or `udp`.",
+    ),
+    "a firewall rule that opens SSH": (
+        {"firewallRules": [{"ports": "20-30", "sources": ["0.0.0.0/0"]}]},
+        'firewallRules: `[{"ports": "20-30", "sources": ["0.0.0.0/0"]}]` opens tcp port 22 in rule 1, and adminCidrs '
+        "says who reaches SSH.",
+    ),
+    "a firewall rule from nowhere": (
+        {"firewallRules": [{"ports": "8080", "sources": ["home"]}]},
+        'firewallRules: `[{"ports": "8080", "sources": ["home"]}]` must hold ranges such as 198.51.100.7/32; `home` is '
+        "none ('home' does not appear to be an IPv4 or IPv6 network).",
+    ),
+    "two firewall rules for one port": (
+        {
+            "firewallRules": [
+                {"ports": 9000, "sources": ["10.0.0.0/8"]},
+                {"ports": "9000", "sources": ["10.0.0.0/8"], "nodes": "agents"},
+            ]
+        },
+        'firewallRules: `[{"ports": 9000, "sources": ["10.0.0.0/8"]}, {"ports": "9000", "sources": ["10.0.0.0/8"], '
+        '"nodes": "agents"}]` has two rules for tcp 9000; give all their sources to one.',
+    ),
+    "a firewall rule for Traefik's port": (
+        {"firewallRules": [{"ports": "400-500", "sources": ["0.0.0.0/0"]}]},
+        "firewallRules: opens tcp 400-500, and ports 80 and 443 are open to everybody while Traefik serves there; "
+        "leave them out, or put `traefik` into disable.",
+    ),
     "a key file that is not there": (
         {"sshKeys": ["/nowhere/id.pub"]},
         'sshKeys: `["/nowhere/id.pub"]` names a key file that cannot be read: `/nowhere/id.pub` '
