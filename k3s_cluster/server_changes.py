@@ -18,7 +18,9 @@ def refusals(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[tuple[str
     step = (str(olds["k3s_version"]), str(news["k3s_version"]))
     reasons = [k3s_version.refusal(*step), k3s_version.etcd_refusal(*step) if news.get("etcd_member") else None]
     found = [("k3sVersion", reason) for reason in reasons if reason][:1]
-    for key, was, will in immutable_settings.changes(olds["fixed"], news["fixed"]):
+    # Earlier commits did not note them with the server.
+    fixed = olds.get("fixed", news["fixed"])
+    for key, was, will in immutable_settings.changes(fixed, news["fixed"]):
         reason = immutable_settings.REASONS[key]
         found.append((f"k3sServerConfig.{key}", f"cannot change from {was} to {will}: {reason}"))
     return found

@@ -62,6 +62,13 @@ def test_a_server_that_never_was_ready_may_become_anything() -> None:
     assert NodeProvider().check({}, new).failures == []
 
 
+def test_a_server_of_an_earlier_commit_has_no_settings_to_compare() -> None:
+    olds = {
+        key: value for key, value in server(k3sServerConfig={"cluster-cidr": "10.60.0.0/16"}).items() if key != "fixed"
+    }
+    assert NodeProvider().check(olds, server()).failures == []
+
+
 def test_agents_keep_nothing_for_life() -> None:
     agent = {**server(), "role": "agent", "fixed": {}}
     assert NodeProvider().check(agent, {**agent, "k3s_version": "v1.30.0+k3s1"}).failures == []
