@@ -113,20 +113,21 @@ func run(kubeconfig string) error {
 			})
 		})
 	}
-	written := 0
+	writes := 0
 	working.Go(func() {
 		repeat(asked, writeInterval, func(ctx context.Context, n int) {
 			began := time.Now()
-			_, err := writer.CoreV1().ConfigMaps(namespace).Create(ctx, object(n), metav1.CreateOptions{})
-			result.note("HTTP/2, writing", began, err)
-			written = n + 1
+			written := object(n)
+			_, err := writer.CoreV1().ConfigMaps(namespace).Create(ctx, written, metav1.CreateOptions{})
+			result.note("HTTP/2, writing "+written.Name, began, err)
+			writes = n + 1
 		})
 	})
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	stop()
 	working.Wait()
 	heard := time.Now().Add(watchPatience)
-	for n := range written {
+	for n := range writes {
 		if name := object(n).Name; !seen.before(name, heard) {
 			result.Missed = append(result.Missed, name)
 		}
