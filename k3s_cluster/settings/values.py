@@ -464,7 +464,8 @@ def ssh_keys(raw: str) -> SshKeys:
 _PULUMI_FILE = re.compile(r"Pulumi(\..*)?\.ya?ml", re.IGNORECASE)
 PROGRAM_FOLDERS = (
     *(".ci", ".git", ".github", ".local", ".pulumi", ".venv"),
-    *("bin", "cloud_init", "docs", "examples", "k3s_cluster", "local_cloud", "new_stack", "readme", "recovery", "tests"),
+    *("bin", "cloud_init", "docs", "examples", "k3s_cluster", "local_cloud"),
+    *("new_stack", "readme", "recovery", "tests"),
 )
 
 
