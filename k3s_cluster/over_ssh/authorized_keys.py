@@ -12,7 +12,8 @@ AUTHORIZED_KEYS_PATH = "/root/.ssh/authorized_keys"
 #: The stack's keys that may be in that file, those of an interrupted run too: what is listed can be taken out.
 OWN_KEYS_PATH = "/etc/rancher/node/authorized-keys"
 
-_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-[a-zA-Z0-9@.-]+\s+([A-Za-z0-9+/]+)")
+#: Every key begins with the length of its kind's name, so with AAAA: RFC 4253, section 6.6.
+_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-[a-zA-Z0-9@.-]+\s+(AAAA[A-Za-z0-9+/]+)")
 
 
 def keep(node: Connection, wanted: Sequence[str]) -> None:

@@ -156,15 +156,18 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
         k3s_service.write_hosts(node, props["api_name"], props["server_addresses"])
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
         peers = etcd_membership.peers(props, stack, node, progress) if props.get("etcd_member") else None
+        owed = k3s_service.restart_is_owed(node)
         changed = _install(props, olds, node, progress)
-        upgraded, drained_for = bool(olds) and changed and _runs_another_version(props, stack, node, progress), 0.0
-        if k3s_service.runs(node, role):
-            # The installer takes that away, and until the restart a reboot may come.
-            k3s_service.start_at_boot(node, role)
-        if upgraded:
-            if peers is not None:
-                etcd_membership.keep_quorum(props, node, peers, progress)
-            drained_for = _drain_for_upgrade(props, stack, node, progress)
+        former = _another_version(props, stack, node, progress) if olds and changed else None
+        drained_for = 0.0
+        if former:
+            try:
+                if peers is not None:
+                    etcd_membership.keep_quorum(props, node, peers, progress)
+                drained_for = _drain_for_upgrade(props, stack, node, progress)
+            except NodeError:
+                _put_back(node, role, former, owed=owed, progress=progress)
+                raise
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
         changed = (
             k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
@@ -192,7 +195,7 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
             traffic.enter(node)
         if peers is not None:
             etcd_bucket.check(node, props["name"], props["config"], str(olds.get("config") or ""), progress)
-    if upgraded:
+    if former:
         took = time.monotonic() - began
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
 
@@ -215,12 +218,25 @@ def _install(props: dict[str, Any], olds: dict[str, Any], node: Connection, prog
         if not owed and k3s_service.installed_version(node) == installed:
             k3s_service.restart_is_done(node)
         raise
+    finally:
+        if k3s_service.runs(node, role):
+            # The installer takes that away, and until the restart a reboot may come.
+            k3s_service.start_at_boot(node, role)
 
 
-def _runs_another_version(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> bool:
-    """Whether the cluster says that the node runs another K3s than it is to run."""
+def _another_version(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> str | None:
+    """The K3s that the cluster says the node runs, if it is to run another one."""
     state = k3s_service.node_state(_server_to_ask(props, node, stack, progress), props["name"])
-    return state is not None and state.version != props["k3s_version"]
+    return state.version if state is not None and state.version != props["k3s_version"] else None
+
+
+def _put_back(node: Connection, role: Role, version: str, *, owed: bool, progress: Progress) -> None:
+    """Install the `version` that still runs, so that no reboot starts another one, and a change can be taken back."""
+    with suppress(NodeError):
+        k3s_service.install(node, role, version, progress)
+        k3s_service.start_at_boot(node, role)
+        if not owed:
+            k3s_service.restart_is_done(node)
 
 
 def _leave_traffic(

@@ -159,9 +159,14 @@ def test_agents_come_and_go_within_the_disruption_budget(stack: Stack) -> None:
 REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "one server": ({"serverCount": 1}, ("is too few for topology `ha`",)),
     "malformed": ({"k3sVersion": "1.34"}, ("must be a K3s release such as",)),
-    "downgrade, flannel backend, secrets encryption": (
-        {"k3sVersion": "v1.35.5+k3s1", "k3sServerConfig": {"flannel-backend": "host-gw", "secrets-encryption": False}},
-        ("K3s cannot go back", "flannel-backend cannot change", "secrets-encryption cannot change"),
+    "downgrade, secrets encryption": (
+        {"k3sVersion": "v1.35.5+k3s1", "k3sServerConfig": {"secrets-encryption": False}},
+        ("K3s cannot go back", "secrets-encryption cannot change"),
+    ),
+    # The firewalls' ports follow from it, and nodes must not be cut off before it is refused.
+    "flannel backend": (
+        {"k3sServerConfig": {"flannel-backend": "wireguard-native"}},
+        ("flannel-backend cannot change",),
     ),
     "skipped minor, pod range": (
         {"k3sVersion": "v1.37.0+k3s1", "k3sServerConfig": {"cluster-cidr": "10.50.0.0/16"}},

@@ -24,11 +24,12 @@ OTHER = "ssh-rsa AAAAother somebody's own"
         # Another comment, or options before it: the same key. What is there is left as it is.
         (f"{STACK}ssh-ed25519 AAAAann other\n", [STACK, ANN], [], f"{STACK}ssh-ed25519 AAAAann other\n"),
         (f'{STACK}from="10.0.0.1, x",no-pty ssh-ed25519 AAAAann\n', [STACK], [ANN], STACK),
+        (f'{STACK}command="exec ssh-agent bash" ssh-ed25519 AAAAann\n', [STACK], [ANN], STACK),
         # Comments, empty lines and the last line's missing end.
         (f"# ours: {ANN}\n\n{STACK.strip()}", [STACK], [ANN], f"# ours: {ANN}\n\n{STACK}"),
         (f"{ANN}\n{ANN}\n", [STACK, STACK], [ANN], STACK),
     ],
-    ids=["empty", "added", "taken out", "same key", "options", "comments", "twice"],
+    ids=["empty", "added", "taken out", "same key", "options", "a command", "comments", "twice"],
 )
 def test_the_stack_s_keys_are_kept_and_others_are_left_alone(
     text: str, wanted: list[str], before: list[str], expected: str

@@ -47,6 +47,12 @@ REFUSED: dict[str, tuple[dict[str, object], dict[str, object], str, str]] = {
         "vpcId",
         "cannot change from `5a4981aa-9653-4bd1-bef5-d6bff52042e4` to the stack's own VPC",
     ),
+    "flannel backend": (
+        {},
+        {"k3sServerConfig": {"flannel-backend": "wireguard-native"}},
+        "k3sServerConfig.flannel-backend",
+        "cannot change from `vxlan` to `wireguard-native`: nodes with different backends",
+    ),
     "prefix": ({}, {"namePrefix": "blue"}, "namePrefix", "cannot change from `k3s` to `blue`"),
     "engine": (
         {},
@@ -123,6 +129,12 @@ def test_what_only_names_or_shows_a_cluster_may_change() -> None:
 def test_the_own_range_does_not_count_in_a_vpc_that_is_there() -> None:
     vpc = {"vpcId": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}
     assert refusals(invariants(**vpc), invariants(**vpc, vpcCidr="10.9.0.0/24")) == []
+
+
+def test_a_default_that_is_written_out_is_no_change() -> None:
+    assert refusals(invariants(), invariants(k3sServerConfig={"flannel-backend": "vxlan"})) == []
+    earlier = {key: value for key, value in invariants().items() if key != "flannel_backend"}
+    assert refusals(earlier, invariants(k3sServerConfig={"flannel-backend": "wireguard-native"})) == []
 
 
 def test_a_new_cluster_may_be_anything() -> None:

@@ -167,3 +167,18 @@ def test_a_server_is_not_taken_back_from_a_version_that_it_may_have_run(machine:
     with pytest.raises(NodeError, match=f"server-0 has K3s {re.escape(NEXT)} on it: .* cannot go back"):
         bring_to("old", NOW)
     assert machine.installed == NEXT
+
+
+def test_a_drain_that_fails_leaves_the_release_that_runs_installed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blocked(*_: object) -> float:
+        raise NodeError("a PodDisruptionBudget holds pods")
+
+    monkeypatch.setattr(node, "_drain_for_upgrade", blocked)
+    with pytest.raises(NodeError, match="PodDisruptionBudget"):
+        bring_to("new", NEXT)
+    assert (machine.installed, machine.runs, machine.restarts) == (NOW, NOW, 0)
+    assert node.NodeProvider().read("server-0", told("old")).outs["ready"] is True
+    bring_to("old")
+    assert machine.restarts == 0
