@@ -44,6 +44,11 @@ def user_data(
     return "#cloud-config\n" + _same_for_all(role, k3s_version, public_keys) + _yaml({"ssh_keys": keys})
 
 
+def first_boot_settings(role: str, k3s_version: str) -> str:
+    """The text of FIRST_BOOT_SETTINGS, which the script reads."""
+    return f"K3S_ROLE={role}\nK3S_VERSION={k3s_version}\n"
+
+
 @cache
 def _same_for_all(role: str, k3s_version: str, public_keys: tuple[str, ...]) -> str:
     """What all nodes of a role have: written once, for YAML is a quarter of what a plan does for a node."""
@@ -63,7 +68,7 @@ def _same_for_all(role: str, k3s_version: str, public_keys: tuple[str, ...]) -> 
             {
                 "path": FIRST_BOOT_SETTINGS,
                 "permissions": "0644",
-                "content": f"K3S_ROLE={role}\nK3S_VERSION={k3s_version}\n",
+                "content": first_boot_settings(role, k3s_version),
             },
         ],
         "runcmd": [[FIRST_BOOT_SCRIPT]],

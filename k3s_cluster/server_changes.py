@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from k3s_cluster import immutable_settings, k3s_version
+from k3s_cluster.k3s_config import read_config
 
 
 def refusals(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -18,8 +19,8 @@ def refusals(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[tuple[str
     step = (str(olds["k3s_version"]), str(news["k3s_version"]))
     reasons = [k3s_version.refusal(*step), k3s_version.etcd_refusal(*step) if news.get("etcd_member") else None]
     found = [("k3sVersion", reason) for reason in reasons if reason][:1]
-    # Earlier commits did not note them with the server.
-    fixed = olds.get("fixed", news["fixed"])
+    # Earlier commits noted them nowhere but in config.yaml.
+    fixed = olds["fixed"] if "fixed" in olds else immutable_settings.of(read_config(olds.get("config")) or {})
     for key, was, will in immutable_settings.changes(fixed, news["fixed"]):
         reason = immutable_settings.REASONS[key]
         found.append((f"k3sServerConfig.{key}", f"cannot change from {was} to {will}: {reason}"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 
-from cloud_init import FIRST_BOOT_SCRIPT
+from cloud_init import FIRST_BOOT_SCRIPT, FIRST_BOOT_SETTINGS, first_boot_settings
+from k3s_cluster.k3s_config import Role
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.progress import Progress
 
@@ -14,10 +15,11 @@ FIRST_BOOT_DEADLINE_SECONDS = 900
 POLL_SECONDS = 1
 
 
-def wait_for_first_boot(connection: Connection, progress: Progress) -> None:
+def wait_for_first_boot(connection: Connection, role: Role, k3s_version: str, progress: Progress) -> None:
     """Return when cloud-init has ended well. Raises NodeError with the end of its log if it takes too long.
 
-    Where it failed, our script is run once more: what kept it from downloading may be over. NodeError if it is not.
+    Where it failed, our script is run once more: what kept it from downloading may be over. NodeError if it is not. It
+    then installs `k3s_version`: the one in the droplet's user data, which never changes, may not exist.
 
     Source: cloudinit.readthedocs.io/en/latest/reference/cli.html#status.
     """
@@ -33,6 +35,7 @@ def wait_for_first_boot(connection: Connection, progress: Progress) -> None:
             return
         if status.startswith("error"):
             progress("repeating the first boot's script")
+            connection.write_file(FIRST_BOOT_SETTINGS, first_boot_settings(role, k3s_version), mode="0644")
             connection.run(FIRST_BOOT_SCRIPT, timeout=FIRST_BOOT_DEADLINE_SECONDS)
             return
         progress("waiting for cloud-init")

@@ -43,6 +43,14 @@ def unit(role: Role) -> str:
     return "k3s" if role == "server" else "k3s-agent"
 
 
+def has_served(connection: Connection) -> bool:
+    """True if K3s's server has begun on the node: it writes its kubeconfig when its own checks are passed.
+
+    Source: github.com/k3s-io/k3s, pkg/server/server.go, StartServer.
+    """
+    return connection.attempt("test", "-e", "/etc/rancher/k3s/k3s.yaml")[0] == 0
+
+
 def installed_version(connection: Connection) -> str | None:
     """The version of K3s on the node, as `v1.36.4+k3s1`; None where there is none."""
     status, output, _ = connection.attempt("k3s", "--version")

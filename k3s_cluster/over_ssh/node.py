@@ -13,10 +13,10 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from k3s_cluster import k3s_version, server_changes
+from k3s_cluster import immutable_settings, k3s_version, server_changes
 from k3s_cluster.account.client import Credentials
 from k3s_cluster.account.provider import AccountProvider
-from k3s_cluster.k3s_config import CONFIG_PATH, Role
+from k3s_cluster.k3s_config import CONFIG_PATH, Role, read_config
 from k3s_cluster.over_ssh import (
     authorized_keys,
     embedded_etcd,
@@ -148,7 +148,7 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
     with ExitStack() as stack:
         ready = partial(_is_ready, props, progress)
         node = stack.enter_context(reach(props, credentials if olds else None, ready, progress))
-        wait_for_first_boot(node, progress)
+        wait_for_first_boot(node, role, props["k3s_version"], progress)
         authorized_keys.keep(node, props["authorized_keys"])
         check = traffic.HealthCheck.of(props["health_check"]) if props.get("health_check") else None
         if check:
@@ -208,9 +208,11 @@ def _install(props: dict[str, Any], olds: dict[str, Any], node: Connection, prog
     role, version = props["role"], props["k3s_version"]
     installed, owed = k3s_service.installed_version(node), k3s_service.restart_is_owed(node)
     # What the state knows is what the node was brought to; a change that failed half way may have gone further.
-    reason = k3s_version.refusal(installed, version) if olds and role == "server" and installed else None
-    if reason:
-        raise NodeError(f"{props['name']} has K3s {installed} on it: {reason}")
+    if role == "server" and installed and (olds or k3s_service.has_served(node)):
+        if reason := k3s_version.refusal(installed, version):
+            raise NodeError(f"{props['name']} has K3s {installed} on it: {reason}")
+        if not olds:
+            _require_what_began(props, node)
     k3s_service.owe_restart(node)
     try:
         return k3s_service.install(node, role, version, progress) or owed
@@ -224,10 +226,29 @@ def _install(props: dict[str, Any], olds: dict[str, Any], node: Connection, prog
             k3s_service.start_at_boot(node, role)
 
 
+def _require_what_began(props: dict[str, Any], node: Connection) -> None:
+    """NodeError if a server that has begun its cluster, and never was Ready, is to have other settings for life.
+
+    etcd's members come from resets and snapshots, too, which K3s begins without these settings.
+    """
+    config = node.read_file(CONFIG_PATH)
+    if config is None or props.get("etcd_member"):
+        return
+    for key, was, will in immutable_settings.changes(immutable_settings.of(read_config(config) or {}), props["fixed"]):
+        raise NodeError(
+            f"{props['name']} has begun its cluster with {was} for k3sServerConfig.{key}, and {will} comes too late: "
+            f"{immutable_settings.REASONS[key]}. Set it back, or `pulumi destroy` and begin anew"
+        )
+
+
 def _another_version(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> str | None:
     """The K3s that the cluster says the node runs, if it is to run another one."""
-    state = k3s_service.node_state(_server_to_ask(props, node, stack, progress), props["name"])
-    return state.version if state is not None and state.version != props["k3s_version"] else None
+    server = _server_to_ask(props, node, stack, progress)
+    if server is node and not k3s_service.answers(node):
+        return None
+    found = scheduling.get_node(server, props["name"])
+    version = str(found["status"]["nodeInfo"]["kubeletVersion"]) if found else props["k3s_version"]
+    return version if version != props["k3s_version"] else None
 
 
 def _put_back(node: Connection, role: Role, version: str, *, owed: bool, progress: Progress) -> None:

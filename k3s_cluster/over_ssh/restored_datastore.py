@@ -56,7 +56,7 @@ class RestoredDatastoreProvider(DynamicProvider):
         progress = progress_of(props["urn"])
         backup = _open(props)
         with connect(target_of(props, props), progress) as server:
-            wait_for_first_boot(server, progress)
+            wait_for_first_boot(server, "server", props["k3s_version"], progress)
             progress("loading the backup")
             try:
                 if backup.is_snapshot:

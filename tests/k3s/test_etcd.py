@@ -100,7 +100,8 @@ def test_three_servers_form_one_etcd_that_outlives_each_of_them(machine: Make) -
 
     # A node that is deleted takes its member along, and an empty machine of its name is a new member.
     # K3s does it for a node that its etcd controllers have marked, which is some moments after the node is Ready.
-    eventually(lambda: one.get("node", "node-3")["metadata"].get("finalizers"))
+    marks = ("node-role.kubernetes.io/etcd", "etcd.k3s.cattle.io/node-name")
+    eventually(lambda: all(mark in json.dumps(one.get("node", "node-3")["metadata"]) for mark in marks))
     three.stop()
     one.kubectl("delete", "node", "node-3")
     assert set(members(one)) == {"node-1", "node-2"}, one.log[-3000:] + two.log[-3000:]

@@ -442,7 +442,8 @@ def test_a_restored_datastore_keeps_which_backup_it_is_of(
     monkeypatch.setattr(restored_datastore, "wait_for_first_boot", lambda *_: None)
     monkeypatch.setattr(restored_datastore, "tell", lambda *_: None)
     monkeypatch.setattr(restored_datastore.datastore, "load", lambda *_: None)
-    props = {"urn": "urn:pulumi:s::p::t::n", "file": str(sealed), "host": "h", "host_key": "k", "private_key": "p"}
+    told = {"host": "h", "host_key": "k", "private_key": "p", "k3s_version": "v1.36.4+k3s1"}
+    props = {"urn": "urn:pulumi:s::p::t::n", "file": str(sealed), **told}
     outs = RestoredDatastoreProvider().create(props).outs or {}
     begun = resource("cluster:Invariants", datastore_engine="pg", restore_file="b")
     found = stack_state.cluster({"deployment": {"resources": [begun, resource("over_ssh:RestoredDatastore", **outs)]}})

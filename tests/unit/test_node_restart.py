@@ -43,8 +43,6 @@ class Machine:
     def attempt(self, *command: str, stdin: str = "", timeout: float = 60) -> tuple[int, str, str]:
         if command[:2] == ("test", "-e"):
             return int(command[2] not in self.files), "", ""
-        if command[:4] == ("k3s", "kubectl", "get", "node"):
-            return 0, json.dumps({"status": {"nodeInfo": {"kubeletVersion": self.runs}}}), ""
         return 0, f"k3s version {self.installed} (x)", ""
 
     def run(self, *command: str, stdin: str = "", timeout: float = 60) -> str:
@@ -61,6 +59,8 @@ class Machine:
             self.restarts += 1
             self.runs = self.installed
             self.read_at_start = dict(self.files)
+        if command[:4] == ("k3s", "kubectl", "get", "node"):
+            return json.dumps({"status": {"nodeInfo": {"kubeletVersion": self.runs}}})
         return "ActiveState=active\nNRestarts=0\nJob=\n" if command[:2] == ("systemctl", "show") else ""
 
 
@@ -97,7 +97,7 @@ def told(config: str, version: str = NOW) -> dict[str, Any]:
             "files": {},
         },
         **{"datastore_ca": None, "labels": {}, "taints": [], "api_name": "k3s-api.internal", "server_addresses": []},
-        **{"peers": [], "drain_timeout": 10, "at_a_time": 1, "health_check": None, "etcd_member": False},
+        **{"peers": [], "drain_timeout": 10, "at_a_time": 1, "health_check": None, "etcd_member": False, "fixed": {}},
     }
 
 
@@ -182,3 +182,16 @@ def test_a_drain_that_fails_leaves_the_release_that_runs_installed(
     assert node.NodeProvider().read("server-0", told("old")).outs["ready"] is True
     bring_to("old")
     assert machine.restarts == 0
+
+
+def test_what_a_first_server_has_begun_with_cannot_change_although_it_never_was_ready(machine: Machine) -> None:
+    machine.files[CONFIG_PATH] = "cluster-cidr: 10.50.0.0/16\n"
+    machine.files["/etc/rancher/k3s/k3s.yaml"] = ""
+    another = {**told("new"), "fixed": {"cluster-cidr": "10.60.0.0/16"}}
+    with pytest.raises(NodeError, match=r"has begun its cluster with `10\.50\.0\.0/16` for "):
+        node.NodeProvider().create(another)
+    assert machine.files[CONFIG_PATH] == "cluster-cidr: 10.50.0.0/16\n"
+    # One that never began may still become anything.
+    del machine.files["/etc/rancher/k3s/k3s.yaml"]
+    node.NodeProvider().create(another)
+    assert machine.files[CONFIG_PATH] == "new"

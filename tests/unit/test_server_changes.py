@@ -62,11 +62,12 @@ def test_a_server_that_never_was_ready_may_become_anything() -> None:
     assert NodeProvider().check({}, new).failures == []
 
 
-def test_a_server_of_an_earlier_commit_has_no_settings_to_compare() -> None:
-    olds = {
-        key: value for key, value in server(k3sServerConfig={"cluster-cidr": "10.60.0.0/16"}).items() if key != "fixed"
-    }
-    assert NodeProvider().check(olds, server()).failures == []
+def test_a_server_of_an_earlier_commit_has_its_settings_in_its_config() -> None:
+    news = server(k3sServerConfig={"cluster-cidr": "10.60.0.0/16"})
+    olds = {key: value for key, value in news.items() if key != "fixed"}
+    assert refusals({**olds, "config": "cluster-cidr: 10.60.0.0/16\nsecrets-encryption: true\n"}, news) == []
+    (refused,) = refusals({**olds, "config": "secrets-encryption: true\n"}, news)
+    assert refused[0] == "k3sServerConfig.cluster-cidr"
 
 
 def test_agents_keep_nothing_for_life() -> None:
