@@ -14,7 +14,6 @@ from k3s_cluster.dynamic_provider import DynamicProvider
 from k3s_cluster.settings import ClusterSettings, EmbeddedEtcdSettings, ManagedDatastoreSettings
 
 _NEW_STACK = "make another stack with it, and move there"
-_FLANNEL = "flannel-backend"
 #: Settings that would make DigitalOcean replace the VPC or the database, and with it all that the cluster holds.
 _FIXED = {
     "topology": f"a cluster's state cannot move between SQLite and a database; {_NEW_STACK}",
@@ -25,7 +24,7 @@ _FIXED = {
     "datastore_engine": f"a cluster's state cannot move between engines in place; {_NEW_STACK}: with `bin/backup` "
     "and `bin/restore` between SQLite, Postgres and MySQL, while a snapshot of etcd goes into etcd only",
     # The firewalls' ports follow from it: a server's own refusal would come when pods are cut off already.
-    "flannel_backend": immutable_settings.REASONS[_FLANNEL],
+    "flannel_backend": immutable_settings.REASONS["flannel-backend"],
     "restore_file": "the cluster's tokens and certificate authorities are the backup's; restore into a new stack",
     "datastore_restore": "it counted when the database was made, and the cluster has its certificate authorities from "
     "there; set it back, and restore another backup into a new stack, or `pulumi destroy` this one first, which "
@@ -47,7 +46,7 @@ _KEYS = {
     "vpc_id": "vpcId",
     "name_prefix": "namePrefix",
     "datastore_engine": "datastoreEngine",
-    "flannel_backend": f"k3sServerConfig.{_FLANNEL}",
+    "flannel_backend": "k3sServerConfig.flannel-backend",
     "restore_file": "restoreFile",
     "datastore_restore": "datastoreRestoreFrom",
 }
@@ -86,7 +85,7 @@ def of(settings: ClusterSettings) -> InvariantsArgs:
         vpc_id=settings.vpc_id,
         name_prefix=settings.name_prefix,
         datastore_engine=settings.datastore.engine,
-        flannel_backend=str(settings.server_config.get(_FLANNEL, immutable_settings.DEFAULTS[_FLANNEL])),
+        flannel_backend=settings.flannel_backend,
         restore_file=Path(settings.restore_file).name if settings.restore_file else None,
         datastore_restore=_datastore_restore(settings),
         image=settings.image if single or etcd else None,

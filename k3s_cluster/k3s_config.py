@@ -16,6 +16,8 @@ Role = Literal["server", "agent"]
 
 #: Where K3s looks for its configuration (docs.k3s.io/installation/configuration).
 CONFIG_PATH = "/etc/rancher/k3s/config.yaml"
+#: What K3s writes on a server: docs.k3s.io/cluster-access.
+KUBECONFIG_PATH = "/etc/rancher/k3s/k3s.yaml"
 DATASTORE_CA_PATH = "/etc/rancher/k3s/datastore-ca.pem"
 API_PORT = 6443
 #: Where the load balancer asks whether a server's API is ready: over_ssh/on_servers/api-traffic.sh leads it to the

@@ -88,10 +88,9 @@ def node_rules(
     """
     administrators = tuple(str(network) for network in settings.access.admin_cidrs)
     vpc = (vpc_range,)
-    backend = str(settings.server_config.get("flannel-backend", "vxlan"))
     rules = [
         _inbound("tcp", "22", administrators),
-        _inbound("udp", FLANNEL_PORTS.get(backend, FLANNEL_PORTS["vxlan"]), vpc),
+        _inbound("udp", FLANNEL_PORTS.get(settings.flannel_backend, FLANNEL_PORTS["vxlan"]), vpc),
         _inbound("tcp", str(KUBELET_PORT), vpc),
         _inbound("icmp", None, vpc),
     ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from k3s_cluster.hardening import KERNEL_PARAMETERS_PATH
-from k3s_cluster.k3s_config import CONFIG_PATH, DATASTORE_CA_PATH, Role, read_config
+from k3s_cluster.k3s_config import CONFIG_PATH, DATASTORE_CA_PATH, KUBECONFIG_PATH, Role, read_config
 from k3s_cluster.over_ssh.connection import Connection, NodeError
 from k3s_cluster.over_ssh.hosts_file import HOSTS_PATH, with_servers
 from k3s_cluster.over_ssh.progress import Progress
@@ -48,7 +48,7 @@ def has_served(connection: Connection) -> bool:
 
     Source: github.com/k3s-io/k3s, pkg/server/server.go, StartServer.
     """
-    return connection.attempt("test", "-e", "/etc/rancher/k3s/k3s.yaml")[0] == 0
+    return connection.attempt("test", "-e", KUBECONFIG_PATH)[0] == 0
 
 
 def installed_version(connection: Connection) -> str | None:

@@ -18,15 +18,13 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, UpdateResult
 
 from k3s_cluster import kubeconfig_file
 from k3s_cluster.dynamic_provider import DynamicProvider
-from k3s_cluster.k3s_config import API_PORT
+from k3s_cluster.k3s_config import API_PORT, KUBECONFIG_PATH
 from k3s_cluster.kubeconfig import KubeconfigError, rewrite
 from k3s_cluster.kubeconfig_file import write_private
 from k3s_cluster.over_ssh import roll
 from k3s_cluster.over_ssh.connection import NodeError, connect, target_of
 from k3s_cluster.over_ssh.progress import Progress, own_urn, progress_of, tell
 
-#: docs.k3s.io/cluster-access.
-REMOTE_PATH = "/etc/rancher/k3s/k3s.yaml"
 #: The load balancer must first find a server healthy: at most 300 s between checks, as a rule 50 s in all.
 ANSWER_DEADLINE_SECONDS = 600
 REQUEST_TIMEOUT_SECONDS = 5
@@ -87,7 +85,7 @@ def _fetch(props: dict[str, Any]) -> dict[str, Any]:
     progress = progress_of(props["urn"])
     target = target_of(props, props)
     with connect(target, progress) as server:
-        remote = server.run("cat", REMOTE_PATH)
+        remote = server.run("cat", KUBECONFIG_PATH)
     kubeconfig = rewrite(remote, f"https://{props['api_address']}:{API_PORT}", props["context"], props["owner"])
     _wait_for_answer(kubeconfig, props.get("check_address") or props["api_address"], progress)
     own = Path(props["path"]).expanduser()

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -86,9 +86,9 @@ class NodeArgs:
     drain_timeout: int
     at_a_time: int
     health_check: dict[str, int] | None
+    fixed: Mapping[str, str]
     etcd_member: bool = False
     from_backup: bool = False
-    fixed: Mapping[str, str] = field(default_factory=dict)
 
 
 class NodeProvider(AccountProvider):
@@ -157,17 +157,18 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
         node.write_file(NODE_PASSWORD_PATH, props["node_password"] + "\n")
         peers = etcd_membership.peers(props, stack, node, progress) if props.get("etcd_member") else None
         owed = k3s_service.restart_is_owed(node)
-        changed = _install(props, olds, node, progress)
-        former = _another_version(props, stack, node, progress) if olds and changed else None
-        drained_for = 0.0
-        if former:
-            try:
-                if peers is not None:
-                    etcd_membership.keep_quorum(props, node, peers, progress)
-                drained_for = _drain_for_upgrade(props, stack, node, progress)
-            except NodeError:
-                _put_back(node, role, former, owed=owed, progress=progress)
-                raise
+        changed = _install(props, olds, node, owed=owed, progress=progress)
+        drained_for: float | None = None
+        if olds and changed:
+            server = _server_to_ask(props, node, stack, progress)
+            if former := _another_version(props, node, server):
+                try:
+                    if peers is not None:
+                        etcd_membership.keep_quorum(props, node, peers, progress)
+                    drained_for = _drain_for_upgrade(props, server, progress)
+                except NodeError:
+                    _put_back(node, role, former, owed=owed, progress=progress)
+                    raise
         files, unwanted = props["files"], set(olds.get("files") or {}) - set(props["files"])
         changed = (
             k3s_service.write_config(node, props["config"], props.get("datastore_ca"), files, sorted(unwanted))
@@ -195,18 +196,18 @@ def _converge(props: dict[str, Any], olds: dict[str, Any], credentials: Credenti
             traffic.enter(node)
         if peers is not None:
             etcd_bucket.check(node, props["name"], props["config"], str(olds.get("config") or ""), progress)
-    if former:
+    if drained_for is not None:
         took = time.monotonic() - began
         tell(props["urn"], f"{props['name']}: K3s {props['k3s_version']} after {took:.0f} s, drain {drained_for:.0f} s")
 
 
-def _install(props: dict[str, Any], olds: dict[str, Any], node: Connection, progress: Progress) -> bool:
+def _install(props: dict[str, Any], olds: dict[str, Any], node: Connection, *, owed: bool, progress: Progress) -> bool:
     """Bring the node's K3s to its version, while the old one still runs. True if a restart is owed for it, or was.
 
     NodeError if the version cannot be had, or follows no other: the node is as it was, and serves.
     """
     role, version = props["role"], props["k3s_version"]
-    installed, owed = k3s_service.installed_version(node), k3s_service.restart_is_owed(node)
+    installed = k3s_service.installed_version(node)
     # What the state knows is what the node was brought to; a change that failed half way may have gone further.
     if role == "server" and installed and (olds or k3s_service.has_served(node)):
         if reason := k3s_version.refusal(installed, version):
@@ -241,9 +242,8 @@ def _require_what_began(props: dict[str, Any], node: Connection) -> None:
         )
 
 
-def _another_version(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> str | None:
-    """The K3s that the cluster says the node runs, if it is to run another one."""
-    server = _server_to_ask(props, node, stack, progress)
+def _another_version(props: dict[str, Any], node: Connection, server: Connection) -> str | None:
+    """The K3s that `server` says the node runs, if it is to run another one."""
     if server is node and not k3s_service.answers(node):
         return None
     found = scheduling.get_node(server, props["name"])
@@ -299,14 +299,13 @@ def _put_back_others(props: dict[str, Any], progress: Progress) -> None:
             traffic.enter(other)
 
 
-def _drain_for_upgrade(props: dict[str, Any], stack: ExitStack, node: Connection, progress: Progress) -> float:
+def _drain_for_upgrade(props: dict[str, Any], server: Connection, progress: Progress) -> float:
     """Empty the node before another K3s starts on it, if others can take its pods. Seconds that pods took to move.
 
     NodeError if they do not move in time: the node is left as it was, and the roll stops.
     """
     name, timeout = props["name"], int(props["drain_timeout"])
-    server = _server_to_ask(props, node, stack, progress)
-    if scheduling.get_node(server, name) is None or not scheduling.others_can_take_pods(server, name):
+    if not scheduling.others_can_take_pods(server, name):
         return 0.0
     progress("draining")
     scheduling.cordon(server, name)

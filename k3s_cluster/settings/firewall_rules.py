@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from k3s_cluster.settings.model import FirewallNodes, FirewallProtocol, InboundRule
-from k3s_cluster.settings.values import Refused, admin_range, either
+from k3s_cluster.settings.values import Refused, admin_range, either, entries_of, require_known
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -16,7 +15,7 @@ _PROTOCOLS: tuple[FirewallProtocol, ...] = ("tcp", "udp")
 _NODES: tuple[FirewallNodes, ...] = ("all", "servers", "agents")
 _KEYS = ("ports", "sources", "protocol", "nodes")
 #: docs.digitalocean.com/products/networking/firewalls/details/limits: 50 rules for each firewall, of which the stack's
-#: own take up to 14, and 1,000 sources for each rule.
+#: own take up to 12, and 1,000 sources for each rule.
 RULES_MOST, SOURCES_MOST = 36, 1000
 #: What has a setting of its own, or is between nodes: by protocol, first and last port, and what to do instead.
 _TAKEN: Sequence[tuple[FirewallProtocol, int, int, str]] = (
@@ -31,12 +30,7 @@ _TAKEN: Sequence[tuple[FirewallProtocol, int, int, str]] = (
 
 
 def firewall_rules(raw: str) -> tuple[InboundRule, ...]:
-    try:
-        entries = json.loads(raw)
-    except ValueError:
-        entries = None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise Refused("must be a list of rules, each with ports and sources")
+    entries = entries_of(raw, "a list of rules, each with ports and sources")
     if len(entries) > RULES_MOST:
         raise Refused(f"has {len(entries)} rules, and there is room for {RULES_MOST}")
     rules = tuple(_rule(entry, f"in rule {index + 1}") for index, entry in enumerate(entries))
@@ -46,9 +40,7 @@ def firewall_rules(raw: str) -> tuple[InboundRule, ...]:
 
 
 def _rule(entry: Mapping[str, object], where: str) -> InboundRule:
-    for key in entry:
-        if key not in _KEYS:
-            raise Refused(f"has the unknown key `{key}` {where}; there are {either(_KEYS)}")
+    require_known(entry, _KEYS, where)
     protocol, nodes = _one_of(entry, "protocol", _PROTOCOLS, where), _one_of(entry, "nodes", _NODES, where)
     ports = _ports(entry.get("ports"), where)
     for taken, first, last, instead in _TAKEN:

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from k3s_cluster import immutable_settings
+
 Topology = Literal["single-node", "ha"]
 Network = IPv4Network | IPv6Network
 FirewallProtocol = Literal["tcp", "udp"]
@@ -239,6 +241,11 @@ class ClusterSettings:
     def api_name(self) -> str:
         """The name by which nodes find every server's private address, in /etc/hosts and in the certificates."""
         return f"{self.name_prefix}-api.internal"
+
+    @property
+    def flannel_backend(self) -> str:
+        """How pods of different nodes reach each other; K3s's default where nothing is said."""
+        return str(self.server_config.get("flannel-backend", immutable_settings.DEFAULTS["flannel-backend"]))
 
     @property
     def serves_ingress(self) -> bool:

@@ -16,7 +16,7 @@ from k3s_cluster import k3s_version
 from k3s_cluster.settings import address_ranges, component_arguments, managed_flags
 from k3s_cluster.settings import values as rule
 from k3s_cluster.settings.defaults import as_pulumi_holds, defaults
-from k3s_cluster.settings.firewall_rules import firewall_rules
+from k3s_cluster.settings.firewall_rules import SOURCES_MOST, firewall_rules
 from k3s_cluster.settings.k3s_flags import SETTINGS, Role
 from k3s_cluster.settings.model import (
     AccessSettings,
@@ -46,8 +46,6 @@ UNDOES = {
 RESERVED_ADDRESSES = 5
 
 
-#: docs.digitalocean.com/products/networking/firewalls/details/limits: in one rule.
-FIREWALL_SOURCES_MOST = 1000
 #: Where Traefik listens on every node.
 INGRESS_PORTS = (80, 443)
 
@@ -498,7 +496,7 @@ def _contradictions(settings: ClusterSettings) -> list[str]:
     elif not any(network.version == 4 for network in settings.access.admin_cidrs):
         problems.append("adminCidrs: holds no IPv4 range, and droplets are reached by IPv4; name your own address.")
     # On a single node the VPC is one of the API's sources, too.
-    most = FIREWALL_SOURCES_MOST - (0 if settings.load_balancer else 1)
+    most = SOURCES_MOST - (0 if settings.load_balancer else 1)
     if (given := len(settings.access.admin_cidrs)) > most:
         problems.append(
             f"adminCidrs: holds {given} ranges, and a rule of this stack's firewalls takes {most}; give networks "

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from k3s_cluster.settings.numbers import whole
-from k3s_cluster.settings.values import SLUG, Refused, either
+from k3s_cluster.settings.values import SLUG, Refused, entries_of, require_known
 
 #: kubernetes.io/docs/concepts/overview/working-with-objects/labels ("Syntax and character set").
 _LABEL_NAME = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
@@ -37,12 +37,7 @@ class PoolEntry:
 
 
 def pools(raw: str) -> tuple[PoolEntry, ...]:
-    try:
-        entries = json.loads(raw)
-    except ValueError:
-        entries = None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise Refused("must be a list of pools, each with name, count and size")
+    entries = entries_of(raw, "a list of pools, each with name, count and size")
     pools = tuple(_pool(entry, index) for index, entry in enumerate(entries))
     names = [pool.name for pool in pools]
     for name in names:
@@ -64,9 +59,7 @@ def _pool(entry: Mapping[str, object], index: int) -> PoolEntry:
             return Refused(f"has no {key} in pool {index + 1}, which must be {allowed}")
         return Refused(f"has `{entry.get(key)}` for {key} in pool {index + 1}, which must be {allowed}")
 
-    for key in entry:
-        if key not in _POOL_KEYS:
-            raise Refused(f"has the unknown key `{key}` in pool {index + 1}; there are {either(_POOL_KEYS)}")
+    require_known(entry, _POOL_KEYS, f"in pool {index + 1}")
     name, count, size, image = (entry.get(key) for key in ("name", "count", "size", "image"))
     if not isinstance(name, str) or not re.fullmatch(r"(?=.{1,20}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise refuse("name", "1 to 20 lower-case letters, digits and single dashes, beginning with a letter")

@@ -6,7 +6,7 @@ import base64
 import ipaddress
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -195,6 +195,24 @@ def list_of(parse_item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
         return tuple(parse_item(item) for item in items)
 
     return parse
+
+
+def entries_of(raw: str, form: str) -> list[dict[str, object]]:
+    """A list of maps. `form` says what else it must be."""
+    try:
+        entries = json.loads(raw)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Refused(f"must be {form}")
+    return entries
+
+
+def require_known(entry: Collection[str], known: tuple[str, ...], where: str) -> None:
+    """Refuse the first key of `entry` that is none of those `known`; `where` says which entry it is."""
+    for key in entry:
+        if key not in known:
+            raise Refused(f"has the unknown key `{key}` {where}; there are {either(known)}")
 
 
 def either(allowed: tuple[str, ...]) -> str:
